@@ -1,0 +1,43 @@
+# The two commands: `make sweep` and `make test`. Both set up .venv first, and leave a finished one alone.
+.DEFAULT_GOAL := help
+.PHONY: help sweep test test-slow lint bench lock clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+DONE := .venv/.finished
+RUN := $(BIN)/python
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+sweep: $(DONE)  ## two optimizers × two inits on real data: the first sweep
+	$(RUN) src/train.py -m optimizer=adam,adamw init=xavier,he
+
+test: $(DONE)  ## the tests
+	$(RUN) -m pytest -n 2 -m "not slow"
+
+test-slow: $(DONE)  ## the tests that take long
+	$(RUN) -m pytest -m slow
+
+lint: $(DONE)  ## format, style and types
+	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
+
+bench: $(DONE)  ## milliseconds a step over a bare PyTorch loop
+	$(RUN) scripts/bench.py overhead
+
+# The stamp is written last, so that an interrupted installation is taken up again.
+$(DONE): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "theta0 needs Python 3.11 or newer, and $(PYTHON) is older: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(RUN) -m pip install --quiet --constraint requirements.lock --editable '.[dev]'
+	@touch $@
+
+lock:  ## requirements.lock anew, from the newest versions that pyproject.toml allows
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet '.[dev]'
+	.venv-lock/bin/pip freeze --exclude theta0 > requirements.lock
+	rm -rf .venv-lock
+
+clean:  ## remove the environment and caches; logs/ and data/ stay
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache src/*.egg-info

@@ -1,0 +1,25 @@
+"""From a configuration's node to the object that its `_target_` names."""
+
+import inspect
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
+
+
+def build(node: dict[str, Any], **offered: Any) -> Any:
+    """Call the node's `_target_` with its keys, and with what it asks for by name of `offered`.
+
+    So a component of theta0 gets what only the run knows (`total_steps`, `folder`), and a class
+    from elsewhere is not handed arguments it has never heard of. Raises what the component raises,
+    and not Hydra's wrapping of it.
+    """
+    try:
+        asked = inspect.signature(get_object(node["_target_"])).parameters
+        known = {name: value for name, value in offered.items() if name in asked}
+        return instantiate(node, _convert_="all", **known)
+    except InstantiationException as error:
+        cause: BaseException = error
+        while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
+            cause = cause.__cause__
+        raise cause from None

@@ -1,0 +1,397 @@
+"""The schema of a composed configuration: what may stand in it, checked before torch is imported.
+
+A component (optimizer, init, ...) is checked by the schema of its `_target_`; a user's own
+`_target_` takes whatever keys it has. The first thing that is wrong becomes one line: key, value,
+what is allowed, and the nearest right spelling.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
+
+from omegaconf import DictConfig
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from theta0.errors import ConfigError, choices, shown, unknown_key
+from theta0.identity import resolve
+
+# ------------------------------------------------------------------------------------------ values
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+BelowOne = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Betas = Annotated[list[BelowOne], Field(min_length=2, max_length=2)]
+Statistics = float | Annotated[list[float], Field(min_length=1)] | None
+
+
+def _one_of(allowed: str, test: Callable[[Any], bool]) -> AfterValidator:
+    """A value of several types: one message for all, where pydantic would give one a type."""
+
+    def check(value: Any) -> Any:
+        if not test(value):
+            raise ValueError(f"must be {allowed}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _number(value: Any, least: float) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= least
+
+
+def _is_gain(value: Any) -> bool:
+    return value in ("forward", "torch") or (_number(value, 0) and value > 0)
+
+
+def _is_devices(value: Any) -> bool:
+    if isinstance(value, list):
+        return len(value) > 0 and all(_whole(index, 0) for index in value)
+    return value in ("auto", -1) or _whole(value, 1)
+
+
+def _is_limit(value: Any) -> bool:
+    return value is None or _whole(value, 0) or (_number(value, 0) and value <= 1)
+
+
+Gain = Annotated[Any, _one_of("forward, torch or a number greater than 0", _is_gain)]
+Devices = Annotated[
+    Any, _one_of("auto, a number of devices or a list of their indices", _is_devices)
+]
+Limit = Annotated[Any, _one_of("null, a number of batches or a fraction", _is_limit)]
+Auto = Annotated[Any, _one_of("auto, true or false", lambda v: v == "auto" or isinstance(v, bool))]
+DevRun = Annotated[
+    Any, _one_of("true, false or a number of batches", lambda v: isinstance(v, int) and v >= 0)
+]
+Deterministic = Annotated[
+    Any, _one_of("true, false or warn", lambda v: v == "warn" or isinstance(v, bool))
+]
+Activation = Literal[
+    "relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu", "elu", "selu",
+    "mish", "softplus", "softsign", "sin", "identity",
+]  # fmt: skip
+Precision = Literal[
+    "64-true", "32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "transformer-engine"
+]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
+
+
+def _component(**fields: Any) -> type[BaseModel]:
+    """The schema of a component: fields by type, or (type, default) where one may be left out."""
+    definitions: dict[str, Any] = {
+        name: field if isinstance(field, tuple) else (field, ...) for name, field in fields.items()
+    }
+    definitions["target"] = (str, Field(alias="_target_"))
+    return create_model("Component", __base__=Strict, **definitions)
+
+
+# -------------------------------------------------------------------------------------- components
+
+_decay: dict[str, Any] = {"weight_decay": NonNegative, "decay_bias_and_norm": bool}
+_adam: dict[str, Any] = {"lr": Positive, "betas": Betas, "eps": Positive, **_decay}
+_layers: dict[str, Any] = {
+    "activation": Activation,
+    "output_layer": str | None,
+    "bias": Literal["zeros", "torch"],
+}
+_gains: dict[str, Any] = {"gain": Gain, "output_gain": Finite, **_layers}
+_widths = Annotated[list[Count], Field(min_length=1)]
+_sizes = create_model(
+    "Sizes", __base__=Strict, train=(Count, ...), val=(Count, ...), test=(Count, ...)
+)
+_test_rows: dict[str, Any] = {"test_samples": Count, "test_seed": Seed}
+
+COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
+    "model": {
+        "theta0.models.MLP": _component(
+            in_features=Count,
+            out_features=Count,
+            widths=_widths,
+            activation=Activation,
+            dropout=BelowOne,
+            norm=Literal["none", "batch", "layer"],
+            bias=bool,
+            residual=bool,
+        ),
+        "theta0.models.Linear": _component(in_features=Count, out_features=Count, bias=bool),
+    },
+    "optimizer": {
+        "torch.optim.SGD": _component(
+            lr=Positive,
+            momentum=(BelowOne, 0.0),
+            dampening=(Fraction, 0.0),
+            nesterov=(bool, False),
+            fused=Auto,
+            **_decay,
+        ),
+        "torch.optim.Adagrad": _component(
+            lr=Positive,
+            lr_decay=NonNegative,
+            initial_accumulator_value=NonNegative,
+            eps=Positive,
+            fused=Auto,
+            **_decay,
+        ),
+        "torch.optim.RMSprop": _component(
+            lr=Positive, alpha=BelowOne, eps=Positive, momentum=BelowOne, centered=bool, **_decay
+        ),
+        "torch.optim.Adam": _component(amsgrad=bool, fused=Auto, **_adam),
+        "torch.optim.AdamW": _component(amsgrad=bool, fused=Auto, **_adam),
+        "torch.optim.NAdam": _component(momentum_decay=NonNegative, **_adam),
+        "torch.optim.RAdam": _component(**_adam),
+        "torch.optim.LBFGS": _component(
+            lr=Positive,
+            max_iter=Count,
+            max_eval=Count | None,
+            tolerance_grad=NonNegative,
+            tolerance_change=NonNegative,
+            history_size=Count,
+            line_search_fn=Literal["strong_wolfe"] | None,
+        ),
+    },
+    "scheduler": {
+        "theta0.optim.constant": _component(),
+        "theta0.optim.cosine": _component(final=Fraction),
+        "theta0.optim.step": _component(milestones=list[Fraction], gamma=Positive),
+        "theta0.optim.warmup_cosine": _component(warmup=Fraction, final=Fraction),
+        "theta0.optim.one_cycle": _component(
+            warmup=Annotated[float, Field(gt=0, lt=1)], start=Positive, final=Positive
+        ),
+        "torch.optim.lr_scheduler.ReduceLROnPlateau": _component(
+            mode=Literal["min", "max"],
+            factor=Annotated[float, Field(gt=0, lt=1)],
+            patience=Annotated[int, Field(ge=0)],
+            threshold=NonNegative,
+            min_lr=NonNegative,
+        ),
+    },
+    "init": {
+        "theta0.init.VarianceScaling": _component(
+            fan=Literal["in", "out", "avg"], distribution=Literal["normal", "uniform"], **_gains
+        ),
+        "theta0.init.Orthogonal": _component(**_gains),
+        "theta0.init.TorchDefault": _component(),
+        "theta0.init.Normal": _component(mean=Finite, std=NonNegative, bias=_layers["bias"]),
+        "theta0.init.Uniform": _component(low=Finite, high=Finite, bias=_layers["bias"]),
+        "theta0.init.Zeros": _component(bias=(_layers["bias"], "zeros")),
+        "theta0.init.Pretrained": _component(path=str),
+    },
+    "loss": {
+        "torch.nn.CrossEntropyLoss": _component(label_smoothing=BelowOne),
+        "theta0.losses.MSE": _component(),
+    },
+    "data": {
+        "theta0.data.DataModule": _component(
+            source=dict[str, Any],
+            shape=_widths,
+            num_features=Count,
+            num_outputs=Count,
+            num_classes=Annotated[int, Field(ge=2)] | None,
+            samples=_sizes,
+            batch_size=Count,
+            eval_batch_size=Count,
+            mean=Statistics,
+            std=Statistics,
+            drop_last=bool,
+            split_seed=Seed,
+            order_seed=Seed,
+        ),
+    },
+    "data.source": {
+        "theta0.data.Mnist5k": _component(**_test_rows),
+        "theta0.data.Digits": _component(**_test_rows),
+        "theta0.data.TorchvisionSet": _component(
+            name=Literal["MNIST", "FashionMNIST", "KMNIST", "CIFAR10", "CIFAR100", "SVHN"], root=str
+        ),
+        "theta0.data.OpenML": _component(name=str, version=Count, root=str, test_samples=Count),
+        "theta0.data.LinearRegression": _component(
+            weight=Annotated[list[Finite], Field(min_length=1)],
+            bias=Finite,
+            noise=NonNegative,
+            train_samples=Count,
+            test_samples=Count,
+            seed=Seed,
+        ),
+    },
+    "trainer": {
+        "lightning.Trainer": _component(
+            accelerator=str,
+            devices=Devices,
+            num_nodes=Count,
+            strategy=str,
+            precision=Precision,
+            max_epochs=Annotated[int, Field(ge=-1)] | None,
+            max_steps=Annotated[int, Field(ge=-1)],
+            max_time=str | None,
+            accumulate_grad_batches=Count,
+            gradient_clip_val=Positive | None,
+            gradient_clip_algorithm=Literal["norm", "value"],
+            check_val_every_n_epoch=Count,
+            log_every_n_steps=Count,
+            limit_train_batches=Limit,
+            limit_val_batches=Limit,
+            limit_test_batches=Limit,
+            overfit_batches=NonNegative,
+            fast_dev_run=DevRun,
+            profiler=Literal["simple", "advanced", "pytorch"] | None,
+            detect_anomaly=bool,
+            deterministic=Deterministic,
+            benchmark=bool,
+        ),
+    },
+    "logger": {
+        "theta0.tracking.wandb_logger": _component(
+            project=str, entity=str | None, group=str, tags=list[str]
+        ),
+        "theta0.tracking.tensorboard_logger": _component(),
+        "theta0.tracking.no_logger": _component(),
+    },
+}
+
+
+class Seeds(Strict):
+    split: Seed
+    init: Seed
+    order: Seed
+    noise: Seed
+
+
+class Objective(Strict):
+    metric: Annotated[str, Field(pattern=r"^val/")]
+    mode: Literal["min", "max"]
+
+
+class Paths(Strict):
+    data_dir: str
+    log_dir: str
+
+
+class SearchSpace(Strict):
+    lr: Annotated[list[Positive], Field(min_length=2, max_length=2)]
+
+
+class TrainConfig(Strict):
+    """What stands at the top level of configs/train.yaml."""
+
+    study: Annotated[str, Field(min_length=1, pattern=r"^[^/\\\s]+$")]
+    tags: list[str]
+    seed: Seed
+    seeds: Seeds
+    train: bool
+    test: bool
+    ckpt_path: str | None
+    compile: bool
+    precision: Precision
+    accumulate: Count
+    threads: Count
+    progress: Auto
+    print_config: bool
+    rendezvous: str | None
+    objective: Objective
+    paths: Paths
+    search_space: SearchSpace | None = None
+    optimizer: dict[str, Any]
+    scheduler: dict[str, Any]
+    init: dict[str, Any]
+    model: dict[str, Any]
+    loss: dict[str, Any]
+    metrics: dict[str, dict[str, Any]]
+    data: dict[str, Any]
+    trainer: dict[str, Any]
+    callbacks: dict[str, dict[str, Any]]
+    logger: dict[str, Any]
+
+
+# --------------------------------------------------------------------------------------- the check
+
+
+def check(config: DictConfig) -> dict[str, Any]:
+    """The configuration as plain containers, everything resolved, once it has been found sound.
+
+    Raises ConfigError with the first thing that is wrong, in one line.
+    """
+    plain = resolve(config)
+    _validate(TrainConfig, plain, "")
+    for group, schemas in COMPONENTS.items():
+        node: Any = plain
+        for key in group.split("."):
+            node = node.get(key)
+        if node is not None:  # a user's own data module has no source
+            _validate_component(group, node, schemas)
+    for group in ("metrics", "callbacks"):
+        for name, node in plain[group].items():
+            _validate_component(f"{group}.{name}", node, {})
+    _check_task(plain)
+    return plain
+
+
+def _validate_component(
+    group: str, node: Mapping[str, Any], schemas: dict[str, type[BaseModel]]
+) -> None:
+    target = node.get("_target_")
+    if not isinstance(target, str) or "." not in target:
+        raise ConfigError(
+            f"{group}._target_={shown(target)}: must name a class, as package.module.Class"
+        )
+    if target in schemas:
+        _validate(schemas[target], node, group)
+    elif target.startswith("theta0.") and schemas:
+        raise ConfigError(
+            f"{group}._target_={target}: theta0 has no such {group}; {choices(target, schemas)}"
+        )
+
+
+def _validate(schema: type[BaseModel], node: Mapping[str, Any], prefix: str) -> None:
+    try:
+        schema.model_validate(node)
+    except ValidationError as error:
+        raise ConfigError(_line(schema, error, prefix)) from None
+
+
+def _line(schema: type[BaseModel], error: ValidationError, prefix: str) -> str:
+    first = min(
+        error.errors(), key=lambda e: e["type"] != "extra_forbidden"
+    )  # a typo explains the rest
+    path = [str(part) for part in first["loc"]]
+    key = ".".join([*([prefix] if prefix else []), *path])
+    match first["type"]:
+        case "extra_forbidden":
+            fields: type[BaseModel] = schema
+            for part in path[:-1]:
+                fields = fields.model_fields[part].annotation  # type: ignore[assignment]
+            names = [field.alias or name for name, field in fields.model_fields.items()]
+            return unknown_key(key, first["input"], names)
+        case "missing":
+            return f"{key}: a value is required: {key}=..."
+        case "literal_error":
+            allowed = re.findall(r"'([^']*)'", first["ctx"]["expected"])
+            return f"{key}={shown(first['input'])}: {choices(str(first['input']), allowed)}"
+        case "value_error":
+            return f"{key}={shown(first['input'])}: {first['ctx']['error']}"
+        case _:
+            message = first["msg"].replace("Input should", "must", 1)
+            message = message.replace(" after validation", "")
+            message = re.sub(r"^(List|String|Value)\b.*? should", "must", message)
+            return f"{key}={shown(first['input'])}: {message}"
+
+
+def _check_task(plain: dict[str, Any]) -> None:
+    """What makes sense only together: a loss over classes wants classes."""
+    wants_classes = {
+        "loss": plain["loss"]["_target_"] == "torch.nn.CrossEntropyLoss",
+        "metrics": any("num_classes" in metric for metric in plain["metrics"].values()),
+    }
+    if plain["data"].get("num_classes", "") is None and any(wants_classes.values()):
+        raise ConfigError(
+            "data.num_classes=null: this data set is a regression: use loss=mse metrics=regression"
+        )

@@ -1,0 +1,38 @@
+"""A bad configuration, and the wording of its one line."""
+
+import difflib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+
+class ConfigError(Exception):
+    """A bad configuration, told in one line: which key, its value, what is allowed."""
+
+
+def shown(value: Any) -> str:
+    """A value as it would be typed on the command line."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    return str(value).replace(" ", "") if isinstance(value, (list, dict)) else str(value)
+
+
+def unknown_key(key: str, value: Any, names: Iterable[str]) -> str:
+    """The line for a key that nothing knows, with the keys that may stand beside it."""
+    return f"{key}={shown(value)}: unknown key; {choices(key.rpartition('.')[2], names)}"
+
+
+def did_you_mean(word: str, names: Iterable[str]) -> str:
+    """`; did you mean adam?`, or nothing where no name comes near."""
+    near = difflib.get_close_matches(word, list(names), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def choices(word: str, names: Iterable[str]) -> str:
+    """`allowed: adam, adamw; did you mean adamw?`"""
+    names = list(names)
+    return f"allowed: {', '.join(names)}{did_you_mean(word, names)}"
+
+
+def first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0]

@@ -1,0 +1,113 @@
+"""A run's identity: the hash of what determines its outcome, and the names built on it."""
+
+import copy
+import hashlib
+import json
+import os
+from datetime import datetime
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import (
+    InterpolationResolutionError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
+
+from theta0.errors import ConfigError, first_line
+
+# What changes only how or where a run is done, not what comes out.
+NOT_IDENTITY = (
+    "hydra", "study", "paths", "logger", "threads", "progress", "print_config", "tags",
+    "rendezvous", "search_space",
+)  # fmt: skip
+_DEVICES = ("accelerator", "devices", "num_nodes", "strategy", "profiler")
+
+
+def resolve(config: DictConfig) -> dict[str, Any]:
+    """The configuration without Hydra's node as plain containers, every interpolation resolved."""
+    try:
+        container = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
+        plain = OmegaConf.to_container(container, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        key = str(error.full_key)
+        raise ConfigError(f"{key}: a value is required: {key}=...") from error
+    except InterpolationResolutionError as error:
+        raise ConfigError(f"{error.full_key}: {first_line(error)}") from error
+    except OmegaConfBaseException as error:
+        raise ConfigError(first_line(error)) from error
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def config_hash(config: DictConfig) -> str:
+    """sha256 of the resolved configuration, without what changes only how or where a run is done.
+
+    Excluded values are emptied before interpolations are resolved, so that a data folder's path
+    does not enter by way of a key that quotes it. Numbers are compared as numbers (1 is 1.0).
+    """
+    emptied = copy.deepcopy(config)
+    OmegaConf.set_readonly(emptied, False)
+    OmegaConf.set_struct(emptied, False)
+    for key in NOT_IDENTITY:
+        if key in emptied and key != "hydra":
+            node = emptied._get_node(key)
+            emptied[key] = dict.fromkeys(node) if isinstance(node, DictConfig) else None
+    identity = resolve(emptied)
+    for key in NOT_IDENTITY:
+        identity.pop(key, None)
+    for key in _DEVICES:
+        identity.get("trainer", {}).pop(key, None)
+    text = json.dumps(_canonical(identity), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _canonical(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_canonical(v) for v in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    return value
+
+
+def run_name(_root_: DictConfig) -> str:
+    """`<optimizer>-<init>-s<seed>-<10 digits of config_hash>`: a run's folder and W&B name."""
+    choices = _root_.hydra.runtime.choices
+    words = [str(choices.get(group)).replace("/", "_") for group in ("optimizer", "init")]
+    return f"{'-'.join(words)}-s{_root_.get('seed')}-{config_hash(_root_)[:10]}"
+
+
+def default_study() -> str:
+    """The time to the microsecond; the job's name where torchrun or SLURM started several of us."""
+    if int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_NTASKS", "1"))) > 1:
+        job = os.environ.get("TORCHELASTIC_RUN_ID", os.environ.get("SLURM_JOB_ID", "none"))
+        if job == "none":
+            raise ConfigError("study: processes started together need one name: study=...")
+        return f"job-{job}"
+    return datetime.now().strftime("%Y-%m-%d_%H-%M-%S.%f")
+
+
+def register_resolvers() -> None:
+    """Make `${theta0.study:}` and `${theta0.run_name:}` known to OmegaConf."""
+    OmegaConf.register_new_resolver("theta0.study", default_study, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("theta0.run_name", run_name, replace=True)
+
+
+def cell_overrides(overrides: list[str]) -> dict[str, str]:
+    """The overrides that tell one cell from another: all but seeds and what is no identity."""
+    pairs = (override.lstrip("+~").partition("=") for override in overrides)
+    return {
+        key: value
+        for key, _, value in pairs
+        if key.partition(".")[0] not in ("seed", "seeds", *NOT_IDENTITY)
+    }
+
+
+def cell_name(choices: dict[str, str], overrides: list[str]) -> str:
+    """A run's choices but its seeds in one string, for tools that group by one key only."""
+    others = cell_overrides(overrides)
+    words = [choices.get("optimizer", ""), choices.get("init", "")]
+    words += [f"{k}={v}" for k, v in sorted(others.items()) if k not in ("optimizer", "init")]
+    return "|".join(words)

@@ -1,0 +1,63 @@
+"""Runs on several processes: torchrun executes them, and this process stays outside the group."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+
+
+def joined() -> bool:
+    """Whether torchrun or SLURM started this process as one of several."""
+    return (TorchElasticEnvironment.detect() or SLURMEnvironment.detect()) and world_size() > 1
+
+
+def rank() -> int:
+    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) if joined() else 0
+
+
+def world_size() -> int:
+    return int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_NTASKS", "1")))
+
+
+def local_processes(trainer: dict[str, Any]) -> int:
+    """How many processes the run wants on this machine: one a device."""
+    devices = trainer["devices"]
+    if isinstance(devices, list):
+        return len(devices)
+    if devices not in ("auto", -1):
+        return int(devices)
+    wants_gpu = trainer["accelerator"] in ("gpu", "cuda", "auto")
+    return max(1, torch.cuda.device_count()) if wants_gpu else 1
+
+
+def torchrun(folder: Path, config: dict[str, Any], processes: int, show: bool) -> int:
+    """Execute the run of `folder` on `processes` processes of each node; returns the exit code.
+
+    `python -m theta0.run FOLDER` reads the folder's resolved configuration, so nothing of this
+    process's command line is run again. With `show` the processes may draw on the terminal;
+    otherwise what they say on stderr goes to run.log.
+    """
+    nodes = config["trainer"]["num_nodes"]
+    command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}"]
+    if nodes == 1:
+        command += ["--standalone"]
+    elif config["rendezvous"] is None:
+        raise ValueError(
+            f"trainer.num_nodes={nodes}: tell every node where to meet: rendezvous=HOST:PORT, "
+            "or start the command by torchrun or srun"
+        )
+    else:
+        command += [f"--nnodes={nodes}", "--rdzv-backend=c10d"]
+        command += [f"--rdzv-endpoint={config['rendezvous']}", f"--rdzv-id={folder.name}"]
+    command += ["-m", "theta0.run", str(folder)]
+    source = str(Path(__file__).parents[1])
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([source, *filter(None, [os.environ.get("PYTHONPATH")])]),
+        "OMP_NUM_THREADS": str(config["threads"]),
+    }
+    with (folder / "run.log").open("a") as log:
+        return subprocess.run(command, env=environment, stderr=None if show else log).returncode

@@ -1,0 +1,254 @@
+"""The LightningModule: network + init hook + loss + optimizer + metrics."""
+
+import hashlib
+import math
+import random
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+import lightning
+import numpy as np
+import torch
+import torchmetrics
+from hydra.utils import get_object
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from theta0 import seeds
+from theta0.build import build
+from theta0.data import Batch
+from theta0.metrics import EpochMetrics
+from theta0.optim import build_optimizer
+
+
+class Diverged(Exception):
+    """The loss stopped being finite: a result, not a failure."""
+
+
+class Module(lightning.LightningModule):
+    """A network, how it starts, what it minimises and how it steps.
+
+    Args:
+        network: maps x [n, ...] to outputs [n, num_outputs].
+        init: called once with (network, generator); returns a report a layer (theta0.init.Scheme).
+        loss: maps (outputs, targets) to the mean loss of a batch.
+        metrics: torchmetrics by name, of (outputs, targets); each split gets its own copy.
+        optimizer, scheduler: the configuration's nodes, built when the trainer knows the device and
+            the number of steps.
+        objective: {"metric", "mode"}: what a plateau schedule watches.
+        config: the resolved configuration; goes into every checkpoint as plain containers.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        init: Callable[[nn.Module, torch.Generator], list[Any]],
+        loss: nn.Module,
+        metrics: dict[str, torchmetrics.Metric],
+        optimizer: dict[str, Any],
+        scheduler: dict[str, Any],
+        objective: dict[str, str],
+        config: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(config, logger=False)
+        self.network, self.init, self.loss = network, init, loss
+        self.train_metrics = EpochMetrics("train", metrics)
+        self.val_metrics = EpochMetrics("val", metrics)
+        self.test_metrics = EpochMetrics("test", metrics)
+        self.optimizer_config, self.scheduler_config = optimizer, scheduler
+        self.objective = objective
+        self.plateau: ReduceLROnPlateau | None = None
+        self.epoch_metrics: dict[str, float] = {}
+        self.fit_seconds = 0.0
+        self._random_states: list[dict[str, Any]] | None = None
+        self._plateau_state: dict[str, Any] | None = None
+        self._gathered_step = -1
+        self._unchecked: list[tuple[int, Tensor]] = []
+
+    def initialise(self, seed: int) -> list[Any]:
+        """Draw θ₀ from the `init` stream of `seed`; returns the init's report, a row a layer."""
+        return self.init(self.network, seeds.generator(seed, "init"))
+
+    def digest(self) -> str:
+        """sha256 over the names, shapes and bytes of the network's parameters and buffers."""
+        sha = hashlib.sha256()
+        for name, tensor in self.network.state_dict().items():
+            flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+            sha.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} ".encode())
+            sha.update(flat.numpy().tobytes())
+        return sha.hexdigest()
+
+    # ---------------------------------------------------------------------------------------- steps
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        output = self.network(batch.x)
+        loss = self.loss(output, batch.y)
+        # L-BFGS evaluates a batch several times a step; the epoch's metrics count it once.
+        if self._gathered_step != batch_idx:
+            self._gathered_step = batch_idx
+            if batch.weight:
+                self.train_metrics.add(loss, output, batch.y)
+            self._watch(loss, batch.weight)
+        return loss if batch.weight == 1.0 else loss * batch.weight
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate(batch, self.val_metrics)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate(batch, self.test_metrics)
+
+    def _evaluate(self, batch: Batch, metrics: EpochMetrics) -> None:
+        if batch.weight:
+            output = self.network(batch.x)
+            metrics.add(self.loss(output, batch.y), output, batch.y)
+
+    # --------------------------------------------------------------------------------------- epochs
+
+    def on_train_start(self) -> None:
+        if self._random_states is not None:
+            _set_random_state(self._random_states[self.global_rank])
+        self._started = time.perf_counter() - self.fit_seconds
+
+    def on_train_epoch_start(self) -> None:
+        self._gathered_step = -1
+
+    def on_validation_epoch_end(self) -> None:
+        values = self.val_metrics.compute()
+        if self.trainer.state.fn == "fit" and not math.isfinite(values["val/loss"]):
+            raise Diverged(f"val/loss is {values['val/loss']} after step {self.global_step}")
+        self._publish(values)
+
+    def on_train_epoch_end(self) -> None:
+        """Before the epoch's checkpoint is written: it holds all that belongs to the epoch."""
+        self._check_finite()
+        self._publish(self.train_metrics.compute())
+        if self.plateau is not None:
+            self.plateau.step(self.epoch_metrics[self.objective["metric"]])
+        self.fit_seconds = time.perf_counter() - self._started
+        row = {"epoch": self.current_epoch, **self.epoch_metrics, "seconds": self.fit_seconds}
+        for logger in self.trainer.loggers:
+            logger.log_metrics(row, step=self.global_step)
+
+    def on_test_epoch_end(self) -> None:
+        self._publish(self.test_metrics.compute())
+
+    def _publish(self, values: dict[str, float]) -> None:
+        """For callbacks that monitor a metric; loggers get the whole epoch as one row."""
+        self.epoch_metrics |= values
+        self.log_dict(values, logger=False)
+
+    # ----------------------------------------------------------------------------------- divergence
+
+    def _watch(self, loss: Tensor, weight: float) -> None:
+        """Log the loss now and then, and look whether it is finite.
+
+        On the CPU at once. Elsewhere, and with several processes, every 64 batches: looking makes
+        the host wait for the device, and the processes must stop together.
+        """
+        step = self.global_step
+        if step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            value = self.trainer.strategy.reduce(loss.detach() * weight, reduce_op="mean").item()
+            for logger in self.trainer.loggers:
+                logger.log_metrics({"train/loss_step": value}, step=step)
+        self._unchecked.append((step, loss.detach()))
+        alone_on_cpu = self.trainer.world_size == 1 and loss.device.type == "cpu"
+        if alone_on_cpu or len(self._unchecked) == EpochMetrics.FLUSH_EVERY:
+            self._check_finite()
+
+    def _check_finite(self) -> None:
+        """Raise Diverged, on every process at once, where a loss has not been finite."""
+        if not self._unchecked:
+            return
+        steps, losses = zip(*self._unchecked, strict=True)
+        self._unchecked = []
+        bad = ~torch.stack(losses).isfinite()
+        first = int(bad.int().argmax()) if bad.any() else len(steps)
+        if self.trainer.world_size > 1:
+            reduced = self.trainer.strategy.reduce(
+                torch.tensor(-first, device=self.device), reduce_op="max"
+            )
+            first = -int(reduced)
+        if first < len(steps):
+            raise Diverged(f"train/loss is not finite at step {steps[first]}")
+
+    # ----------------------------------------------------------------------------------- optimizers
+
+    def configure_optimizers(self) -> Any:
+        settings = dict(self.optimizer_config)
+        optimizer = build_optimizer(
+            get_object(settings.pop("_target_")),
+            self.network,
+            scaled_gradients=self.trainer.precision == "16-mixed",
+            **settings,
+        )
+        total = self.trainer.estimated_stepping_batches
+        if not math.isfinite(total):
+            total = 0  # bounded by max_time alone: a schedule over the number of steps refuses
+        scheduler = build(self.scheduler_config, optimizer=optimizer, total_steps=int(total))
+        if isinstance(scheduler, ReduceLROnPlateau):
+            # Stepped by us, before the checkpoint: Lightning steps it after, and a continued run
+            # would have lost a step.
+            self.plateau = scheduler
+            if self._plateau_state is not None:
+                scheduler.load_state_dict(self._plateau_state)
+            return optimizer
+        if scheduler is None:
+            return optimizer
+        schedule = {"scheduler": scheduler, "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    # ---------------------------------------------------------------------------------- checkpoints
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Plain tensors and containers: `torch.load(..., weights_only=True)` reads them."""
+        self.train_metrics.flush()
+        states = [_random_state()]
+        if self.trainer.world_size > 1:
+            gathered: list[Any] = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(gathered, states[0])
+            states = gathered
+        checkpoint["random_states"] = states
+        checkpoint["metrics"] = dict(self.epoch_metrics)
+        checkpoint["fit_seconds"] = self.fit_seconds
+        checkpoint["plateau"] = self.plateau.state_dict() if self.plateau else None
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        states = checkpoint["random_states"]
+        self._random_states = states if len(states) == self.trainer.world_size else None
+        self.epoch_metrics = dict(checkpoint["metrics"])
+        self.fit_seconds = checkpoint["fit_seconds"]
+        self._plateau_state = checkpoint["plateau"]
+
+    # ---------------------------------------------------------------------------------------- speed
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning notes the running hook's name some forty times a step, and nn.Module's own
+        # __setattr__ takes ten times as long as this.
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
+
+def _random_state() -> dict[str, Any]:
+    """torch's, numpy's and Python's generators as tensors, numbers and lists."""
+    kind, keys, position, has_gauss, gauss = cast(tuple[Any, ...], np.random.get_state())
+    version, words, normal = random.getstate()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": [str(kind), torch.from_numpy(keys.astype(np.int64)), position, has_gauss, gauss],
+        "python": [version, list(words), normal],
+    }
+
+
+def _set_random_state(state: dict[str, Any]) -> None:
+    torch.set_rng_state(state["torch"].cpu())
+    if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])
+    kind, keys, *rest = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))
+    version, words, normal = state["python"]
+    random.setstate((version, tuple(words), normal))

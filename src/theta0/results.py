@@ -1,0 +1,147 @@
+"""result.json: the contract between training and everything that reads it."""
+
+import json
+import math
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Status = Literal["running", "interrupted", "pruned", "done", "diverged", "failed"]
+FINISHED: tuple[Status, ...] = ("done", "diverged", "pruned")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Seeds(_Part):
+    split: int
+    init: int
+    order: int
+    noise: int
+
+
+class Objective(_Part):
+    """What selected the checkpoint; a diverged or failed run has no `value`, counts as `worst`."""
+
+    metric: str
+    mode: Literal["min", "max"]
+    value: float | None = None
+
+    @property
+    def worst(self) -> float:
+        return float("inf") if self.mode == "min" else float("-inf")
+
+
+class Best(_Part):
+    """The checkpoint chosen by validation: epoch from 0, optimizer steps done."""
+
+    epoch: int
+    step: int
+
+
+class Cost(_Part):
+    """Seconds of fit alone (with validation) and of everything; `step_seconds` = fit / steps."""
+
+    steps: int
+    epochs: int
+    fit_seconds: float
+    wall_seconds: float
+    step_seconds: float
+    parameters: int
+
+
+class Hashes(_Part):
+    """sha256 of θ₀, of the last weights, and of the data set's arrays."""
+
+    init: str | None = None
+    final: str | None = None
+    data: str | None = None
+
+
+class Error(_Part):
+    type: str
+    message: str
+    traceback: str
+
+    @property
+    def line(self) -> str:
+        """What a person is told: the message's first line, or the type where it has none."""
+        return (self.message.strip().splitlines() or [self.type])[0]
+
+
+class Result(_Part):
+    """One run, from its start (`running`) to its end."""
+
+    schema_: int = Field(default=1, alias="schema")
+    status: Status = "running"
+    run: str
+    study: str
+    overrides: list[str]
+    choices: dict[str, str]
+    config: dict[str, Any]
+    config_hash: str
+    seeds: Seeds
+    objective: Objective
+    metrics: dict[str, float | None] = {}
+    best: Best | None = None
+    last_metrics: dict[str, float | None] = {}
+    cost: Cost | None = None
+    hashes: Hashes = Hashes()
+    environment: dict[str, Any] = {}
+    error: Error | None = None
+
+    def write(self, folder: Path) -> None:
+        """Write folder/result.json atomically: a reader finds the old one or the new one, whole."""
+        content = _finite(self.model_dump(by_alias=True))
+        text = json.dumps(content, indent=1, default=str, allow_nan=False)
+        write_atomically(folder / "result.json", text + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> "Result":
+        """Read folder/result.json. Raises ValueError, in one line, if it is missing or broken."""
+        path = folder / "result.json"
+        try:
+            return cls.model_validate_json(path.read_text())
+        except FileNotFoundError:
+            raise ValueError(f"{folder}: no run here (result.json is missing)") from None
+        except (ValidationError, UnicodeDecodeError, OSError) as error:
+            raise ValueError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows no NaN and no infinity: they become null."""
+    if isinstance(value, dict):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a text file in one step, so that a crash or a full disk leaves the old one whole."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_study(folder: Path) -> tuple[list[Result], list[str]]:
+    """Every run of a study, by name, and one line for each result.json that cannot be read."""
+    results, broken = [], []
+    for path in sorted(folder.glob("*/result.json")):
+        try:
+            results.append(Result.read(path.parent))
+        except ValueError as error:
+            broken.append(str(error))
+    return results, broken

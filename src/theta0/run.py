@@ -1,0 +1,287 @@
+"""One run, told top to bottom."""
+
+import contextlib
+import logging
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+import yaml
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from theta0 import environment, launch, seeds
+from theta0.build import build
+from theta0.identity import config_hash, resolve
+from theta0.init import table
+from theta0.module import Diverged, Module
+from theta0.results import FINISHED, Best, Cost, Error, Result, write_atomically
+from theta0.tracking import CsvLogger, finish
+
+log = logging.getLogger("theta0")
+
+
+def run(config: DictConfig) -> float:
+    """One run of a composed configuration, in Hydra's output folder; returns its objective.
+
+    Never raises for a run that fails or diverges: result.json tells, and the worst objective is
+    returned, so that a sweep goes on. A run that is finished already is not done again.
+    """
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    plain = resolve(config)
+    result = _begin(folder, plain, config_hash(config))
+    if result.status in FINISHED:
+        _say(result, f"{result.status} already")
+    elif launch.joined():
+        execute(folder, plain, result)
+    else:
+        _say(result, "started")
+        processes = launch.local_processes(plain["trainer"])
+        if processes * plain["trainer"]["num_nodes"] == 1:
+            execute(folder, plain, result)
+        else:
+            result = _execute_on(processes, folder, plain, result)
+        _say_end(result)
+    value = result.objective.value
+    return result.objective.worst if value is None else value
+
+
+def execute(folder: Path, config: dict[str, Any], result: Result) -> None:
+    """The run itself, in this process or in each of its processes; fills `result` and writes it."""
+    loggers: list[Any] = []
+    with _recorded(folder, result, loggers):
+        train(folder, config, result, loggers)
+
+
+def train(folder: Path, config: dict[str, Any], result: Result, loggers: list[Any]) -> None:
+    """θ₀, fit, and one look at the test rows at the checkpoint that validation chose."""
+    environment.apply(config["threads"])
+    seeds.seed_global(result.seeds.init, "constructor")
+    data = build(config["data"])
+    module = Module(
+        network=build(config["model"]),
+        init=build(config["init"]),
+        loss=build(config["loss"]),
+        metrics={name: build(m) for name, m in config["metrics"].items()},
+        optimizer=config["optimizer"],
+        scheduler=config["scheduler"],
+        objective=config["objective"],
+        config=config,
+    )
+    log.debug("θ₀:\n%s", table(module.initialise(result.seeds.init)))
+    result.hashes.init = module.digest()
+    if config["compile"]:
+        module.network.compile()
+
+    last = folder / "checkpoints" / "last.ckpt"
+    start = config["ckpt_path"] or (str(last) if last.exists() else None)
+    trainer = build_trainer(folder, config, result, start, loggers)
+    result.environment = environment.describe()
+    seeds.seed_global(result.seeds.noise, "noise", trainer.global_rank)
+    try:
+        if config["train"]:
+            trainer.fit(module, data, ckpt_path=start, weights_only=True)
+    finally:
+        _take_stock(result, trainer, module, data)
+
+    chosen = getattr(trainer.checkpoint_callback, "best_model_path", "") or None
+    if not config["train"]:
+        trainer.validate(module, data, ckpt_path=start, weights_only=True, verbose=False)
+        result.metrics = dict(module.epoch_metrics)
+    elif chosen:
+        checkpoint = torch.load(chosen, map_location="cpu", weights_only=True)
+        result.metrics = checkpoint["metrics"]
+        result.best = Best(epoch=checkpoint["epoch"], step=checkpoint["global_step"])
+    else:
+        result.metrics = dict(module.epoch_metrics)
+    if config["test"]:
+        weights = chosen if config["train"] else start
+        trainer.test(module, data, ckpt_path=weights, weights_only=True, verbose=False)
+        tested: dict[str, float | None] = {
+            k: v for k, v in module.epoch_metrics.items() if k.startswith("test/")
+        }
+        result.metrics |= tested
+    result.objective.value = result.metrics.get(result.objective.metric)
+
+
+def build_trainer(
+    folder: Path, config: dict[str, Any], result: Result, start: str | None, loggers: list[Any]
+) -> lightning.Trainer:
+    """Lightning's Trainer with the run's callbacks and loggers (which are added to `loggers`)."""
+    callbacks = [build(node, folder=folder) for node in config["callbacks"].values()]
+    saves = any(isinstance(c, lightning.pytorch.callbacks.Checkpoint) for c in callbacks)
+    if launch.rank() == 0 and not config["trainer"]["fast_dev_run"]:
+        step = (
+            torch.load(start, map_location="cpu", weights_only=True)["global_step"]
+            if start
+            else None
+        )
+        loggers.append(CsvLogger(folder / "metrics.csv", continue_from_step=step))
+        logger = build(config["logger"], folder=folder, result=result)
+        loggers += [logger] if logger is not None else []
+    trainer = build(
+        config["trainer"],
+        callbacks=callbacks,
+        logger=loggers or False,
+        default_root_dir=folder,
+        enable_checkpointing=saves,
+        enable_progress_bar=watched(config),
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
+    assert isinstance(trainer, lightning.Trainer)
+    return trainer
+
+
+def watched(config: dict[str, Any]) -> bool:
+    """Whether to draw a progress bar: as told, or where stderr is a terminal."""
+    return sys.stderr.isatty() if config["progress"] == "auto" else config["progress"]
+
+
+# ------------------------------------------------------------------------- the run's record
+
+
+def _begin(folder: Path, config: dict[str, Any], digest: str) -> Result:
+    """The result of an earlier start if that finished, else a new one, on disk as `running`."""
+    with contextlib.suppress(ValueError):
+        earlier = Result.read(folder)
+        if earlier.status in FINISHED:
+            return earlier
+    hydra = HydraConfig.get()
+    groups = {g: str(o) for g, o in hydra.runtime.choices.items() if not g.startswith("hydra")}
+    result = Result(
+        run=folder.name,
+        study=config["study"],
+        overrides=list(hydra.overrides.task),
+        choices={group: option for group, option in groups.items() if option != "None"},
+        config=config,
+        config_hash=digest,
+        seeds=config["seeds"],
+        objective=config["objective"],
+    )
+    if launch.rank() == 0:
+        write_atomically(
+            folder / "config.resolved.yaml",
+            yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+        )
+        result.write(folder)
+    return result
+
+
+@contextlib.contextmanager
+def _recorded(folder: Path, result: Result, loggers: list[Any]) -> Iterator[None]:
+    """Whatever happens inside becomes the run's status, in result.json and in every logger."""
+    started = time.perf_counter()
+    try:
+        with _quiet():
+            yield
+        result.status = "done"
+    except Diverged as error:
+        result.status = "diverged"
+        result.error = Error(type="Diverged", message=str(error), traceback="")
+    except Exception as error:
+        result.status = "failed"
+        text = traceback.format_exc()
+        result.error = Error(type=type(error).__name__, message=str(error), traceback=text)
+        log.debug("%s", text)
+    except BaseException:
+        result.status = "interrupted"
+        raise
+    finally:
+        if result.cost is not None:
+            result.cost.wall_seconds = time.perf_counter() - started
+        if launch.rank() == 0:
+            finish(loggers, result)
+            result.write(folder)
+
+
+def _take_stock(result: Result, trainer: lightning.Trainer, module: Module, data: Any) -> None:
+    """What is known after fit, however it ended."""
+    steps = trainer.global_step
+    result.hashes.final = module.digest()
+    result.hashes.data = getattr(data, "digest", None)
+    result.last_metrics = dict(module.epoch_metrics)
+    result.cost = Cost(
+        steps=steps,
+        epochs=trainer.current_epoch,
+        fit_seconds=module.fit_seconds,
+        wall_seconds=0.0,
+        step_seconds=module.fit_seconds / steps if steps else 0.0,
+        parameters=sum(p.numel() for p in module.network.parameters()),
+    )
+
+
+def _execute_on(processes: int, folder: Path, config: dict[str, Any], result: Result) -> Result:
+    """The run on several processes, which write its result; if they could not, say so there."""
+    try:
+        code = launch.torchrun(folder, config, processes, show=watched(config))
+        result = Result.read(folder)
+        if result.status == "running":
+            raise RuntimeError(
+                f"a process of the run ended with exit code {code}: see {folder}/run.log"
+            )
+    except (RuntimeError, ValueError) as error:
+        result.status = "failed"
+        result.error = Error(type=type(error).__name__, message=str(error), traceback="")
+        result.write(folder)
+    return result
+
+
+# ---------------------------------------------------------------------------- what a person sees
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning's greetings and hints about data loaders say nothing about the run."""
+    names = ("lightning.pytorch", "lightning.fabric", "pytorch_lightning")
+    levels = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        warnings.filterwarnings("ignore", module="torchmetrics")
+        yield
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+def _say(result: Result, text: str) -> None:
+    if launch.rank() == 0:
+        log.info("%s  %s", result.run, text)
+
+
+def _say_end(result: Result) -> None:
+    words: list[str] = [result.status]
+    names = [result.objective.metric, result.objective.metric.replace("val/", "test/")]
+    values = {name: result.metrics.get(name) for name in names}
+    words += [f"{name} {value:.4f}" for name, value in values.items() if value is not None]
+    if result.cost is not None:
+        words.append(f"{result.cost.wall_seconds:.1f} s")
+    if result.error is not None:
+        words.append(result.error.line)
+    _say(result, "  ".join(words))
+
+
+def main(folder: Path) -> int:
+    """One of a run's processes, started by torchrun; returns the exit code."""
+    handler = logging.FileHandler(folder / "run.log")
+    handler.setFormatter(logging.Formatter(f"[%(asctime)s][rank {launch.rank()}] %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.DEBUG)
+    config = yaml.safe_load((folder / "config.resolved.yaml").read_text())
+    result = Result.read(folder)
+    execute(folder, config, result)
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+    return 1 if result.status == "failed" else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,68 @@
+"""What frames a run or a sweep: the check before it, the table and the exit code after it."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from theta0.errors import ConfigError
+
+
+class StudyCallback(Callback):
+    """Hydra turns a callback's exception into a warning, so what must end the program exits."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Before anything is on disk. (A sweep is checked by its sweeper, which knows the axes.)"""
+        from theta0.cli import fail
+        from theta0.config import check
+
+        try:
+            check(config)
+        except ConfigError as error:
+            sys.exit(fail(error))
+
+    def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
+        from theta0.results import Result
+
+        folder = Path(config.hydra.runtime.output_dir)
+        print(f"everything is in {_relative(folder)}")
+        try:
+            failed = Result.read(folder).status == "failed"
+        except ValueError:
+            failed = True
+        if failed:
+            sys.exit(1)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """The study so far as results.csv and as a table; exit code 1 where a run failed."""
+        from rich.console import Console
+
+        from theta0.results import read_study
+        from theta0.sweep.table import summary, write_csv
+
+        folder = Path(config.hydra.sweep.dir)
+        results, broken = read_study(folder)
+        write_csv(results, folder / "results.csv")
+        console = Console()
+        console.print(summary(results, title=f"study {folder.name}"))
+        failed = [result for result in results if result.status == "failed"]
+        for result in failed:
+            reason = result.error.line if result.error else ""
+            console.print(f"failed: {result.run}: {reason}", markup=False, soft_wrap=True)
+        for line in broken:
+            console.print(line, markup=False, soft_wrap=True)
+        console.print(
+            f"everything is in {_relative(folder)}: a folder a run, and results.csv",
+            markup=False,
+            soft_wrap=True,
+        )
+        if failed or broken:
+            sys.exit(1)
+
+
+def _relative(folder: Path) -> Path:
+    here = Path.cwd()
+    folder = folder.resolve()
+    return folder.relative_to(here) if folder.is_relative_to(here) else folder
