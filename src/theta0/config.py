@@ -386,7 +386,10 @@ def _line(schema: type[BaseModel], error: ValidationError, prefix: str) -> str:
 
 
 def _check_task(plain: dict[str, Any]) -> None:
-    """What makes sense only together: a loss over classes wants classes."""
+    """What makes sense only together: an objective is measured, a loss over classes has some."""
+    measured = [f"val/{name}" for name in ("loss", *plain["metrics"])]
+    if (metric := plain["objective"]["metric"]) not in measured:
+        raise ConfigError(f"objective.metric={metric}: {choices(metric, measured)}")
     wants_classes = {
         "loss": plain["loss"]["_target_"] == "torch.nn.CrossEntropyLoss",
         "metrics": any("num_classes" in metric for metric in plain["metrics"].values()),

@@ -113,6 +113,7 @@ class Module(lightning.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         self._gathered_step = -1
+        self.epoch_metrics = {}
 
     def on_validation_epoch_end(self) -> None:
         values = self.val_metrics.compute()
@@ -124,8 +125,9 @@ class Module(lightning.LightningModule):
         """Before the epoch's checkpoint is written: it holds all that belongs to the epoch."""
         self._check_finite()
         self._publish(self.train_metrics.compute())
-        if self.plateau is not None:
-            self.plateau.step(self.epoch_metrics[self.objective["metric"]])
+        watched = self.epoch_metrics.get(self.objective["metric"])
+        if self.plateau is not None and watched is not None:
+            self.plateau.step(watched)
         self.fit_seconds = time.perf_counter() - self._started
         row = {"epoch": self.current_epoch, **self.epoch_metrics, "seconds": self.fit_seconds}
         for logger in self.trainer.loggers:

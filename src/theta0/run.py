@@ -90,7 +90,8 @@ def train(folder: Path, config: dict[str, Any], result: Result, loggers: list[An
     finally:
         _take_stock(result, trainer, module, data)
 
-    chosen = getattr(trainer.checkpoint_callback, "best_model_path", "") or None
+    best = folder / "checkpoints" / "best.ckpt"
+    chosen = str(best) if trainer.checkpoint_callback and best.exists() else None
     if not config["train"]:
         trainer.validate(module, data, ckpt_path=start, weights_only=True, verbose=False)
         result.metrics = dict(module.epoch_metrics)

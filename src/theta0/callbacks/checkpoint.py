@@ -1,25 +1,64 @@
-"""The two checkpoints of a run: the best by validation, and the last."""
+"""The two checkpoints of a run: the last, and the best by validation."""
 
+import os
+import shutil
 from pathlib import Path
+from typing import Any
 
-from lightning.pytorch.callbacks import ModelCheckpoint
+import lightning
+from lightning.pytorch.callbacks import Checkpoint as CheckpointBase
 
 
-class Checkpoint(ModelCheckpoint):
-    """`checkpoints/best.ckpt` and `checkpoints/last.ckpt` in the run's folder, after each epoch.
+class Checkpoint(CheckpointBase):
+    """`checkpoints/last.ckpt` after every epoch, `best.ckpt` at the one with the best `monitor`.
 
-    `best` is the epoch whose `monitor` is the highest (`mode: max`) or lowest (`min`); of equal
-    ones the earliest stays.
+    Best is highest (`mode: max`) or lowest (`min`); of equal epochs the earliest stays. Each file
+    is replaced in one step: whatever happens, it is the old one or the new one, whole. Lightning's
+    ModelCheckpoint writes `last` only when `best` changes, serialises both, and stores absolute
+    paths, which break when a study moves.
     """
 
     def __init__(self, monitor: str, mode: str, folder: Path) -> None:
-        super().__init__(
-            dirpath=folder / "checkpoints",
-            filename="best",
-            monitor=monitor,
-            mode=mode,
-            save_last=True,
-            auto_insert_metric_name=False,
-            enable_version_counter=False,  # best.ckpt is replaced, never best-v1.ckpt
-            save_on_train_epoch_end=True,  # after validation and the epoch's metrics
-        )
+        self.monitor, self.mode = monitor, mode
+        self.folder = folder / "checkpoints"
+        self.best: float | None = None
+
+    @property
+    def best_path(self) -> Path:
+        return self.folder / "best.ckpt"
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Runs after the module's hook, so the epoch's metrics are known and in the checkpoint."""
+        monitored = trainer.callback_metrics.get(self.monitor)
+        improved = monitored is not None and self._improves(monitored.item())
+        last, temporary = self.folder / "last.ckpt", self.folder / ".temporary.ckpt"
+        trainer.save_checkpoint(temporary)
+        if trainer.is_global_zero:
+            os.replace(temporary, last)
+            if improved:
+                _link_or_copy(last, temporary)
+                os.replace(temporary, self.best_path)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best = state_dict["best"]
+
+    def _improves(self, value: float) -> bool:
+        """Whether `value` is the best so far; if so it is remembered."""
+        sign = 1 if self.mode == "max" else -1
+        if self.best is not None and sign * value <= sign * self.best:
+            return False
+        self.best = value
+        return True
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    """A second name for the same bytes, which are never written to; a copy where links fail."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
