@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ from theta0.identity import register_resolvers
 
 # HYDRA_FULL_ERROR=1 in the user's environment keeps its meaning: the traceback.
 _FULL_ERROR = "HYDRA_FULL_ERROR"
+_wants_traceback = False
 
 
 def main(task: Callable[[], Any]) -> None:
@@ -30,18 +32,19 @@ def main(task: Callable[[], Any]) -> None:
     """
     load_dotenv(".env")
     register_resolvers()
-    wants_traceback = os.environ.get(_FULL_ERROR) == "1"
+    global _wants_traceback
+    _wants_traceback = os.environ.get(_FULL_ERROR) == "1"
     os.environ[_FULL_ERROR] = "1"  # else Hydra prints the error itself, in several lines
     try:
         task()
     except (ConfigError, HydraException, OmegaConfBaseException) as error:
-        if wants_traceback:
-            raise
         sys.exit(fail(error))
 
 
 def fail(error: BaseException) -> int:
     """Say what is wrong with the configuration; returns the exit code."""
+    if _wants_traceback:
+        traceback.print_exception(error)
     print(f"theta0: {one_line(error)}", file=sys.stderr)
     return 2
 
@@ -63,7 +66,8 @@ def one_line(error: BaseException) -> str:
         ):
             return f"{match[1]}: no such group or key{did_you_mean(match[1], _top_level())}"
         if match := re.match(r"Could not override '([^']+)'\.\nTo append .*? \+.*?=(.*)", text):
-            return unknown_key(match[1], match[2], _siblings(cause))
+            unknown = str(getattr(cause, "full_key", ""))
+            return unknown_key(match[1], match[2], _siblings(cause), unknown)
         if match := re.match(r"Error merging override (\S+)", text):
             return f"{match[1]}: {first_line(cause)}" if cause else first_line(error)
     return first_line(error) if text else first_line(cause or error)

@@ -82,6 +82,12 @@ Precision = Literal[
 ]
 
 
+def _folder_name(value: str) -> str:
+    if not re.fullmatch(r"[^/\\\s]+", value):
+        raise ValueError("must be a folder's name, without slashes and spaces")
+    return value
+
+
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
 
@@ -180,7 +186,7 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
             fan=Literal["in", "out", "avg"], distribution=Literal["normal", "uniform"], **_gains
         ),
         "theta0.init.Orthogonal": _component(**_gains),
-        "theta0.init.TorchDefault": _component(),
+        "theta0.init.TorchDefault": _component(bias=_layers["bias"]),
         "theta0.init.Normal": _component(mean=Finite, std=NonNegative, bias=_layers["bias"]),
         "theta0.init.Uniform": _component(low=Finite, high=Finite, bias=_layers["bias"]),
         "theta0.init.Zeros": _component(bias=(_layers["bias"], "zeros")),
@@ -249,6 +255,9 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
             benchmark=bool,
         ),
     },
+    "callbacks.checkpoint": {
+        "theta0.callbacks.Checkpoint": _component(monitor=str, mode=Literal["min", "max"]),
+    },
     "logger": {
         "theta0.tracking.wandb_logger": _component(
             project=str, entity=str | None, group=str, tags=list[str]
@@ -283,7 +292,7 @@ class SearchSpace(Strict):
 class TrainConfig(Strict):
     """What stands at the top level of configs/train.yaml."""
 
-    study: Annotated[str, Field(min_length=1, pattern=r"^[^/\\\s]+$")]
+    study: Annotated[str, AfterValidator(_folder_name)]
     tags: list[str]
     seed: Seed
     seeds: Seeds
@@ -325,8 +334,8 @@ def check(config: DictConfig) -> dict[str, Any]:
     for group, schemas in COMPONENTS.items():
         node: Any = plain
         for key in group.split("."):
-            node = node.get(key)
-        if node is not None:  # a user's own data module has no source
+            node = node.get(key) if node is not None else None
+        if node is not None:  # callbacks=none has no checkpoint, a user's own data no source
             _validate_component(group, node, schemas)
     for group in ("metrics", "callbacks"):
         for name, node in plain[group].items():

@@ -17,9 +17,14 @@ def shown(value: Any) -> str:
     return str(value).replace(" ", "") if isinstance(value, (list, dict)) else str(value)
 
 
-def unknown_key(key: str, value: Any, names: Iterable[str]) -> str:
-    """The line for a key that nothing knows, with the keys that may stand beside it."""
-    return f"{key}={shown(value)}: unknown key; {choices(key.rpartition('.')[2], names)}"
+def unknown_key(key: str, value: Any, names: Iterable[str], unknown: str = "") -> str:
+    """The line for a key that nothing knows, with the keys that may stand beside it.
+
+    `unknown` is the part of the key that was not found, where that is not its last word.
+    """
+    return (
+        f"{key}={shown(value)}: unknown key; {choices((unknown or key).rpartition('.')[2], names)}"
+    )
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:

@@ -28,6 +28,7 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     """The configuration without Hydra's node as plain containers, every interpolation resolved."""
     try:
         container = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
+        OmegaConf.copy_cache(config, container)  # else the default study would be another time
         plain = OmegaConf.to_container(container, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         key = str(error.full_key)

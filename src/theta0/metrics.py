@@ -8,6 +8,29 @@ import torchmetrics
 from torch import Tensor, nn
 
 
+class MeanLoss(torchmetrics.Metric):
+    """The mean over samples of losses that are means over batches.
+
+    torchmetrics' MeanMetric either drops a NaN, and hides a divergence, or ignores the weights.
+    """
+
+    total: Tensor
+    samples: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("samples", torch.tensor(0.0), dist_reduce_fx="sum")
+
+    def update(self, losses: Tensor, sizes: Tensor) -> None:
+        """losses [batches], each the mean over sizes [batches] samples."""
+        self.total += (losses * sizes).sum()
+        self.samples += sizes.sum()
+
+    def compute(self) -> Tensor:
+        return self.total / self.samples
+
+
 class EpochMetrics(nn.Module):
     """The mean loss and any torchmetrics of one split.
 
@@ -20,7 +43,7 @@ class EpochMetrics(nn.Module):
     def __init__(self, split: str, metrics: dict[str, torchmetrics.Metric]) -> None:
         super().__init__()
         self.split = split
-        self.loss = torchmetrics.MeanMetric(nan_strategy="disable")
+        self.loss = MeanLoss()
         self.others = nn.ModuleDict({name: copy.deepcopy(m) for name, m in metrics.items()})
         for metric in self._named().values():
             metric.persistent(True)  # in the checkpoint, so that half an epoch is not lost

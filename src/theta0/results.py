@@ -76,7 +76,7 @@ class Error(_Part):
 class Result(_Part):
     """One run, from its start (`running`) to its end."""
 
-    schema_: int = Field(default=1, alias="schema")
+    schema_: Literal[1] = Field(default=1, alias="schema")
     status: Status = "running"
     run: str
     study: str
@@ -108,8 +108,12 @@ class Result(_Part):
             return cls.model_validate_json(path.read_text())
         except FileNotFoundError:
             raise ValueError(f"{folder}: no run here (result.json is missing)") from None
-        except (ValidationError, UnicodeDecodeError, OSError) as error:
-            raise ValueError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise ValueError(f"{path}: cannot be read: {where} {first['msg']}") from error
+        except (UnicodeDecodeError, OSError) as error:
+            raise ValueError(f"{path}: cannot be read: {error}") from error
 
 
 def _finite(value: Any) -> Any:

@@ -19,7 +19,7 @@ def derive(seed: int, *labels: str | int) -> int:
     By numpy's SeedSequence, so that neighbouring seeds (0, 1, 2, ...) give unrelated streams.
     Equal arguments give equal results on every platform.
     """
-    words = [seed, *(_word(label) for label in labels)]
+    words = [len(labels), seed, *(_word(label) for label in labels)]
     return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 

@@ -39,7 +39,8 @@ def build_optimizer(
         parameters = [p for p in network.parameters() if p.requires_grad]
     if fused == "auto":
         devices = {p.device.type for p in network.parameters()}
-        fused = devices <= FUSED.get(factory, set()) and not scaled_gradients  # type: ignore[call-overload]
+        has_kernel = devices <= FUSED.get(factory, set())  # type: ignore[call-overload]
+        fused = (has_kernel and not scaled_gradients) or None  # None: torch decides
     if fused is not None:
         settings["fused"] = fused
     return factory(parameters, **settings)

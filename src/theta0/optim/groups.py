@@ -9,7 +9,6 @@ NORMALISATION = (
     nn.modules.batchnorm._NormBase,
     nn.GroupNorm,
     nn.LayerNorm,
-    nn.LocalResponseNorm,
     nn.RMSNorm,
 )
 
@@ -28,7 +27,7 @@ def parameter_groups(
         id(parameter)
         for module in network.modules()
         for name, parameter in module.named_parameters(recurse=False)
-        if isinstance(module, NORMALISATION) or name.endswith("bias")
+        if isinstance(module, NORMALISATION) or "bias" in name
     }
     trained = [p for p in network.parameters() if p.requires_grad]
     if weight_decay == 0 or decay_bias_and_norm:

@@ -44,7 +44,8 @@ def step(
     gamma: float = 0.1,
 ) -> LambdaLR:
     """gamma^k after k of the milestones, given as fractions of the training."""
-    at = [milestone * _known(total_steps) for milestone in milestones]
+    # 0.55 · 100 is 55.000000000000006 in floating point: the milestone is step 55 all the same.
+    at = [milestone * _known(total_steps) - 1e-9 for milestone in milestones]
     return LambdaLR(optimizer, lambda t: gamma ** sum(t >= milestone for milestone in at))
 
 
@@ -59,14 +60,16 @@ def one_cycle(
 
     Momentum (or β₁) runs the other way round, 0.95 → 0.85 → 0.95, where the optimizer has one.
     """
+    total = _known(total_steps)
+    rising = 1 - 1e-9 if warmup * total == 1 else warmup * total  # torch divides by rising − 1
     momentum = any(
         key in optimizer.defaults and optimizer.defaults[key] for key in ("momentum", "betas")
     )
     return OneCycleLR(
         optimizer,
         max_lr=[group["lr"] for group in optimizer.param_groups],
-        total_steps=_known(total_steps),
-        pct_start=warmup,
+        total_steps=total,
+        pct_start=rising / total,
         div_factor=1 / start,
         final_div_factor=start / final,
         cycle_momentum=momentum,

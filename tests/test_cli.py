@@ -1,0 +1,297 @@
+"""The command line as a person meets it: real processes, in an empty folder, without torch.
+
+A package named torch that notes its import and exits with 97 stands before the real one: whatever
+answers here with another exit code has answered without torch.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from omegaconf.errors import ConfigKeyError
+
+from theta0.cli import one_line
+from theta0.config import COMPONENTS, TrainConfig
+from theta0.errors import ConfigError
+
+ROOT = Path(__file__).parents[1]
+TORCH_WAS_IMPORTED = 97
+OPTIMIZERS = sorted(file.stem for file in (ROOT / "configs" / "optimizer").glob("*.yaml"))
+ADAMW = COMPONENTS["optimizer"]["torch.optim.AdamW"].model_fields
+SETTINGS = {field.alias or name for name, field in ADAMW.items()}
+
+
+@pytest.fixture
+def train(tmp_path, tmp_path_factory):
+    """`train("seed=1", ...)`: the finished process, in `tmp_path`, with its `imported` and `made`:
+    whether torch was imported, and what the process left behind."""
+    fake = tmp_path_factory.mktemp("fake")
+    (fake / "torch").mkdir()
+    (fake / "torch" / "__init__.py").write_text(
+        f"open({str(fake / 'imported')!r}, 'w').close()\nraise SystemExit({TORCH_WAS_IMPORTED})\n"
+    )
+
+    def train(*arguments, **environment):
+        ours = ("THETA0_", "HYDRA_", "SLURM_", "TORCHELASTIC_", "WANDB_", "WORLD_SIZE")
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+        before = set(tmp_path.rglob("*"))
+        process = subprocess.run(
+            [sys.executable, ROOT / "src" / "train.py", *arguments],
+            cwd=tmp_path,
+            env=kept | {"PYTHONPATH": str(fake)} | environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        process.imported = (fake / "imported").exists()
+        process.made = sorted(p.relative_to(tmp_path) for p in set(tmp_path.rglob("*")) - before)
+        return process
+
+    return train
+
+
+def told(process) -> str:
+    """The one line of a refused configuration, its `theta0: ` taken off; nothing else is there."""
+    assert process.returncode == 2, process.stderr
+    assert process.stdout == ""
+    assert process.stderr.startswith("theta0: ")
+    assert process.stderr.endswith("\n")
+    assert process.stderr.count("\n") == 1
+    assert not process.imported
+    assert process.made == []
+    return process.stderr.removeprefix("theta0: ").removesuffix("\n")
+
+
+# --------------------------------------------------------------------------------------- bad input
+
+ALLOWED_OPTIMIZERS = f"allowed: {', '.join(OPTIMIZERS)}"
+ACTIVATIONS = (
+    "relu, leaky_relu, tanh, sigmoid, gelu, silu, elu, selu, mish, softplus, softsign, sin, "
+    "identity"
+)
+PRECISIONS = "64-true, 32-true, 16-mixed, bf16-mixed, 16-true, bf16-true"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            "optimizer=adamm",
+            f"optimizer=adamm: no such option; {ALLOWED_OPTIMIZERS}; did you mean adam?",
+        ),
+        ("optimizer.lr=-1", "optimizer.lr=-1: must be greater than 0"),
+        ("optimizer.lr=fast", "optimizer.lr=fast: must be a valid number"),
+        ("model.widths=[]", "model.widths=[]: must have at least 1 item, not 0"),
+        (
+            "model.activation=rellu",
+            f"model.activation=rellu: allowed: {ACTIVATIONS}; did you mean relu?",
+        ),
+        ("data.batch_size=0", "data.batch_size=0: must be greater than or equal to 1"),
+        ("seed=x", "seed=x: must be a valid integer"),
+        ("init=pretrained", "init.path: a value is required: init.path=..."),
+        (
+            "model._target_=theta0.models.MPL",
+            "model._target_=theta0.models.MPL: theta0 has no such model; allowed: "
+            "theta0.models.MLP, theta0.models.Linear; did you mean theta0.models.MLP?",
+        ),
+        (
+            "data=linear loss=cross_entropy",
+            "data.num_classes=null: this data set is a regression: use loss=mse metrics=regression",
+        ),
+        (
+            "objective.metric=val/f1",
+            "objective.metric=val/f1: allowed: val/loss, val/acc; did you mean val/acc?",
+        ),
+        ("seed=1=2", "seed=1=2: cannot be read as key=value: mismatched input '=' expecting <EOF>"),
+        (
+            "trainer.devices=0",
+            "trainer.devices=0: must be auto, a number of devices or a list of their indices",
+        ),
+    ],
+)
+def test_bad_input(train, arguments, line):
+    assert told(train(*arguments.split())) == line
+
+
+@pytest.mark.parametrize("argument", ["optimizer.lrr=1", "+optimizer.lrr=1"])
+def test_an_unknown_key_of_a_component(train, argument):
+    line = told(train(argument))
+    start, _, rest = line.partition("; allowed: ")
+    names, _, suggestion = rest.partition("; ")
+    assert start == "optimizer.lrr=1: unknown key"
+    assert set(names.split(", ")) == SETTINGS
+    assert suggestion == "did you mean lr?"
+
+
+@pytest.mark.parametrize(
+    ("argument", "suggestion"),
+    [
+        ("+foo=1", ""),
+        ("optimiser=adam", "did you mean optimizer?"),
+        ("optimiser.lr=1", "did you mean optimizer?"),
+    ],
+)
+def test_an_unknown_key_at_the_top(train, argument, suggestion):
+    line = told(train(argument))
+    start, _, rest = line.partition("; allowed: ")
+    names, _, found = rest.partition("; ")
+    assert start == f"{argument.removeprefix('+')}: unknown key"
+    assert set(names.split(", ")) == set(TrainConfig.model_fields)
+    assert found == suggestion
+
+
+def test_a_precision_that_is_none(train):
+    line = told(train("precision=31"))
+    assert line.startswith(f"precision=31: allowed: {PRECISIONS}")
+    assert "did you mean" not in line  # nothing comes near
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            "optimizer=adam,adamm",
+            f"optimizer=adamm: no such option; {ALLOWED_OPTIMIZERS}; did you mean adam?",
+        ),
+        ("seed=1,x", "seed=x: must be a valid integer"),
+        ("optimizer.lr=0.1,-1", "optimizer.lr=-1: must be greater than 0"),
+        ("optimizer=sgd,adam optimizer.lr=0.1 seed=range(3) data.batch_size=8,0",
+         "data.batch_size=0: must be greater than or equal to 1"),
+        ("init=he,pretrained", "init.path: a value is required: init.path=..."),
+        ("seed=1=2,3",
+         "seed=1=2,3: cannot be read as key=value: mismatched input '=' expecting <EOF>"),
+    ],
+)  # fmt: skip
+def test_bad_input_inside_a_sweep(train, arguments, line):
+    """Not only the first value of an axis; and no job starts, nor is a multirun.yaml written."""
+    assert told(train("-m", *arguments.split())) == line
+
+
+def test_bad_input_in_the_axes_of_an_experiment(train):
+    line = told(train("experiment=example", "init=he,hee"))
+    assert line.startswith("init=hee: no such option; allowed: he, he_uniform, ")
+    assert line.endswith("; did you mean he?")
+
+
+@pytest.mark.parametrize("arguments", ["optimizer=adam", "-m optimizer=adam,adamw"])
+def test_good_input_goes_on_to_torch(train, arguments):
+    """So the fake torch is found first, and its silence elsewhere proves something."""
+    process = train(*arguments.split(), "study=mine")
+    assert process.returncode == TORCH_WAS_IMPORTED
+    assert process.imported
+    assert process.stderr == ""
+    started = [p for p in process.made if p.parent == Path("logs/mine") and "-he-s0-" in p.name]
+    assert [p.name.partition("-")[0] for p in started] == ["adam"]
+    assert (Path("logs/mine/multirun.yaml") in process.made) == ("-m" in arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ("optimizer=adamm", "hydra.errors.MissingConfigException: "),
+        ("optimizer.lr=-1", "theta0.errors.ConfigError: optimizer.lr=-1: "),
+        ("-m optimizer.lr=0.1,-1", "theta0.errors.ConfigError: optimizer.lr=-1: "),
+    ],
+)
+def test_the_traceback_where_asked_for(train, arguments, error):
+    process = train(*arguments.split(), HYDRA_FULL_ERROR="1")
+    assert process.returncode not in (0, TORCH_WAS_IMPORTED)
+    assert "Traceback (most recent call last):\n" in process.stderr
+    assert f"\n{error}" in process.stderr
+    assert process.made == []
+
+
+# ------------------------------------------------------------------------------------ asking for it
+
+
+def test_help(train):
+    process = train("--help")
+    assert (process.returncode, process.stderr, process.made) == (0, "", [])
+    assert not process.imported
+    lines = process.stdout.splitlines()
+    assert f"optimizer: {', '.join(OPTIMIZERS)}" in lines
+    inits = sorted(file.stem for file in (ROOT / "configs" / "init").glob("*.yaml"))
+    assert f"init: {', '.join(inits)}" in lines
+    assert "  lr: 0.001" in lines
+
+
+def test_cfg_job(train):
+    process = train("--cfg", "job", "optimizer=momentum", "init=xavier")
+    assert (process.returncode, process.stderr, process.made) == (0, "", [])
+    assert not process.imported
+    assert "\noptimizer:\n  _target_: torch.optim.SGD\n  lr: 0.05\n" in process.stdout
+    assert "\ninit:\n  _target_: theta0.init.VarianceScaling\n  fan: avg\n" in process.stdout
+    assert "\nhydra:" not in process.stdout
+
+
+# --------------------------------------------------------------------------------------------- .env
+
+
+def test_dotenv(train, tmp_path):
+    """`.env` of the working directory sets what the environment does not."""
+
+    def data_dir(**environment):
+        process = train("--cfg", "job", "--resolve", "--package", "paths", **environment)
+        assert process.returncode == 0, process.stderr
+        found = [line for line in process.stdout.splitlines() if "data_dir: " in line]
+        return found[0].strip().removeprefix("data_dir: ")
+
+    assert data_dir() == "data"
+    (tmp_path / ".env").write_text("# where data sets lie\nTHETA0_DATA=/from/dotenv\n")
+    assert data_dir() == "/from/dotenv"
+    assert data_dir(THETA0_DATA="/from/environment") == "/from/environment"
+
+
+# ----------------------------------------------------------------------------------------- one_line
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("init=hee", "init=hee: no such option; allowed: "),
+        ("optimiser=adam", "optimiser=adam: unknown key; allowed: "),
+        ("data.samples.trian=3",
+         "data.samples.trian=3: unknown key; allowed: train, val, test; did you mean train?"),
+        ("seed=[1", "seed=[1: cannot be read as key=value: "),
+    ],
+)  # fmt: skip
+def test_one_line_of_what_hydra_raises(compose, override, line):
+    with pytest.raises(HydraException) as error:
+        compose(override)
+    assert "\n" in str(error.value)  # so it is not one line by itself
+    told = one_line(error.value)
+    assert told.startswith(line)
+    assert "\n" not in told
+
+
+def test_one_line_of_made_up_errors():
+    error = MissingConfigException("a\nb", "optimizer/adamm", options=["adam", "sgd"])
+    assert one_line(error) == (
+        "optimizer=adamm: no such option; allowed: adam, sgd; did you mean adam?"
+    )
+    assert one_line(MissingConfigException("a\nb", "train")) == "a"
+    parse = OverrideParseException("seed=1=2", "mismatched input\nSee https://hydra.cc")
+    assert one_line(parse) == "seed=1=2: cannot be read as key=value: mismatched input"
+    assert one_line(ConfigError("seed=x: must be a valid integer")) == (
+        "seed=x: must be a valid integer"
+    )
+    assert one_line(ConfigKeyError("Key 'a' is not in struct\n    full_key: a")) == (
+        "Key 'a' is not in struct"
+    )
+    wrapped = HydraException("Error executing job")
+    wrapped.__cause__ = ConfigError("study: processes started together need one name: study=...")
+    assert one_line(wrapped) == "study: processes started together need one name: study=..."
+    merging = ConfigCompositionException("Error merging override seeds=[1]")
+    merging.__cause__ = ConfigKeyError("Cannot merge a list\ninto a dict")
+    assert one_line(merging) == "seeds=[1]: Cannot merge a list"
+    empty = HydraException("")
+    empty.__cause__ = ValueError("what was wrong\nand where")
+    assert one_line(empty) == "what was wrong"
