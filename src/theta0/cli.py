@@ -14,6 +14,7 @@ from hydra.errors import (
     MissingConfigException,
     OverrideParseException,
 )
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from theta0.errors import ConfigError, choices, did_you_mean, first_line, unknown_key
@@ -39,6 +40,20 @@ def main(task: Callable[[], Any]) -> None:
         task()
     except (ConfigError, HydraException, OmegaConfBaseException) as error:
         sys.exit(fail(error))
+
+
+def attempt(command: Callable[[DictConfig], Any], config: DictConfig) -> None:
+    """A command that does one thing and has no result.json to tell of a failure.
+
+    Exit code 2 for a bad configuration, 1 for files that are missing or wrong, in one line each.
+    """
+    try:
+        command(config)
+    except ConfigError as error:
+        sys.exit(fail(error))
+    except (OSError, ValueError) as error:
+        fail(error)
+        sys.exit(1)
 
 
 def fail(error: BaseException) -> int:

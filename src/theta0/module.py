@@ -67,6 +67,20 @@ class Module(lightning.LightningModule):
         self._gathered_step = -1
         self._unchecked: list[tuple[int, Tensor]] = []
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Module":
+        """The module that a resolved configuration describes, before θ₀ is drawn."""
+        return cls(
+            network=build(config["model"]),
+            init=build(config["init"]),
+            loss=build(config["loss"]),
+            metrics={name: build(node) for name, node in config["metrics"].items()},
+            optimizer=config["optimizer"],
+            scheduler=config["scheduler"],
+            objective=config["objective"],
+            config=config,
+        )
+
     def initialise(self, seed: int) -> list[Any]:
         """Draw θ₀ from the `init` stream of `seed`; returns the init's report, a row a layer."""
         return self.init(self.network, seeds.generator(seed, "init"))

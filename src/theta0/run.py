@@ -64,16 +64,7 @@ def train(folder: Path, config: dict[str, Any], result: Result, loggers: list[An
     environment.apply(config["threads"])
     seeds.seed_global(result.seeds.init, "constructor")
     data = build(config["data"])
-    module = Module(
-        network=build(config["model"]),
-        init=build(config["init"]),
-        loss=build(config["loss"]),
-        metrics={name: build(m) for name, m in config["metrics"].items()},
-        optimizer=config["optimizer"],
-        scheduler=config["scheduler"],
-        objective=config["objective"],
-        config=config,
-    )
+    module = Module.from_config(config)
     log.debug("θ₀:\n%s", table(module.initialise(result.seeds.init)))
     result.hashes.init = module.digest()
     if config["compile"]:
@@ -181,7 +172,7 @@ def _recorded(folder: Path, result: Result, loggers: list[Any]) -> Iterator[None
     """Whatever happens inside becomes the run's status, in result.json and in every logger."""
     started = time.perf_counter()
     try:
-        with _quiet():
+        with quiet():
             yield
         result.status = "done"
     except Diverged as error:
@@ -239,7 +230,7 @@ def _execute_on(processes: int, folder: Path, config: dict[str, Any], result: Re
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Lightning's greetings and hints about data loaders say nothing about the run."""
     names = ("lightning.pytorch", "lightning.fabric", "pytorch_lightning")
     levels = {name: logging.getLogger(name).level for name in names}
