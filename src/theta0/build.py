@@ -14,8 +14,14 @@ def build(node: dict[str, Any], **offered: Any) -> Any:
     from elsewhere is not handed arguments it has never heard of. Raises what the component raises,
     and not Hydra's wrapping of it.
     """
+    target = node["_target_"]
     try:
-        asked = inspect.signature(get_object(node["_target_"])).parameters
+        component = get_object(target)
+    except Exception as error:  # Hydra's own, several lines long, whatever the reason
+        reason = str(error.__cause__ or error).splitlines()[-1]
+        raise ImportError(f"_target_={target}: cannot be loaded: {reason}") from error
+    try:
+        asked = inspect.signature(component).parameters
         known = {name: value for name, value in offered.items() if name in asked}
         return instantiate(node, _convert_="all", **known)
     except InstantiationException as error:

@@ -124,6 +124,9 @@ class Module(lightning.LightningModule):
         if self._random_states is not None:
             _set_random_state(self._random_states[self.global_rank])
         self._started = time.perf_counter() - self.fit_seconds
+        # Asked every step, and the trainer takes its time to answer.
+        self._alone_on_cpu = self.trainer.world_size == 1 and self.device.type == "cpu"
+        self._log_every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
 
     def on_train_epoch_start(self) -> None:
         self._gathered_step = -1
@@ -164,13 +167,16 @@ class Module(lightning.LightningModule):
         the host wait for the device, and the processes must stop together.
         """
         step = self.global_step
-        if step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+        if step % self._log_every == 0:
             value = self.trainer.strategy.reduce(loss.detach() * weight, reduce_op="mean").item()
             for logger in self.trainer.loggers:
                 logger.log_metrics({"train/loss_step": value}, step=step)
+        if self._alone_on_cpu:
+            if not math.isfinite(loss.item()):
+                raise Diverged(f"train/loss is not finite at step {step}")
+            return
         self._unchecked.append((step, loss.detach()))
-        alone_on_cpu = self.trainer.world_size == 1 and loss.device.type == "cpu"
-        if alone_on_cpu or len(self._unchecked) == EpochMetrics.FLUSH_EVERY:
+        if len(self._unchecked) == EpochMetrics.FLUSH_EVERY:
             self._check_finite()
 
     def _check_finite(self) -> None:

@@ -15,6 +15,8 @@ import torch
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
+from rich.console import Console
+from rich.syntax import Syntax
 
 from theta0 import environment, launch, seeds
 from theta0.build import build
@@ -41,6 +43,8 @@ def run(config: DictConfig) -> float:
     elif launch.joined():
         execute(folder, plain, result)
     else:
+        if plain["print_config"]:
+            _print_config(plain)
         _say(result, "started")
         processes = launch.local_processes(plain["trainer"])
         if processes * plain["trainer"]["num_nodes"] == 1:
@@ -90,8 +94,10 @@ def train(folder: Path, config: dict[str, Any], result: Result, loggers: list[An
         checkpoint = torch.load(chosen, map_location="cpu", weights_only=True)
         result.metrics = checkpoint["metrics"]
         result.best = Best(epoch=checkpoint["epoch"], step=checkpoint["global_step"])
-    else:
+    else:  # nothing was chosen: training ended before a validation, or keeps no checkpoints
         result.metrics = dict(module.epoch_metrics)
+        trainer.validate(module, data, verbose=False)
+        result.metrics.update(module.epoch_metrics)
     if config["test"]:
         weights = chosen if config["train"] else start
         trainer.test(module, data, ckpt_path=weights, weights_only=True, verbose=False)
@@ -198,7 +204,8 @@ def _take_stock(result: Result, trainer: lightning.Trainer, module: Module, data
     """What is known after fit, however it ended."""
     steps = trainer.global_step
     result.hashes.final = module.digest()
-    result.hashes.data = getattr(data, "digest", None)
+    # Asking unread data for its digest would read it, and hide why that failed.
+    result.hashes.data = data.digest if getattr(data, "splits", None) else None
     result.last_metrics = dict(module.epoch_metrics)
     result.cost = Cost(
         steps=steps,
@@ -231,17 +238,22 @@ def _execute_on(processes: int, folder: Path, config: dict[str, Any], result: Re
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Lightning's greetings and hints about data loaders say nothing about the run."""
-    names = ("lightning.pytorch", "lightning.fabric", "pytorch_lightning")
+    """Lightning's greetings say nothing about the run; Hydra's errors are raised as well."""
+    names = ("lightning.pytorch", "lightning.fabric", "pytorch_lightning", "hydra.utils")
     levels = {name: logging.getLogger(name).level for name in names}
     for name in names:
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         warnings.filterwarnings("ignore", module="torchmetrics")
         yield
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
+
+
+def _print_config(config: dict[str, Any]) -> None:
+    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+    Console().print(Syntax(text, "yaml", background_color="default"))
 
 
 def _say(result: Result, text: str) -> None:

@@ -39,6 +39,7 @@ class BatchLoader:
         rank: which process this is.
         world: how many processes there are.
         drop_last: leave out a last batch that is smaller than `batch_size`.
+        reshuffle: follow the epoch; False keeps the first epoch's order.
     """
 
     def __init__(
@@ -50,12 +51,14 @@ class BatchLoader:
         rank: int = 0,
         world: int = 1,
         drop_last: bool = False,
+        reshuffle: bool = True,
     ) -> None:
         self.x, self.y = x, y
         self.batch_size = batch_size
         self.shuffle_seed = shuffle_seed
         self.rank, self.world = rank, world
         self.drop_last = drop_last
+        self.reshuffle = reshuffle
         self._epoch = 0
         self._first = 0  # the batch to start from, when an epoch is continued
         self._next = 0
@@ -70,7 +73,7 @@ class BatchLoader:
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order the next iteration follows."""
-        if epoch != self._epoch:
+        if self.reshuffle and epoch != self._epoch:
             self._epoch, self._first, self._next = epoch, 0, 0
 
     def state_dict(self) -> dict[str, int]:

@@ -108,8 +108,9 @@ class DataModule(pl.LightningDataModule):
     def train_dataloader(self) -> BatchLoader:
         # overfitting to some batches means the same ones every epoch
         overfit = getattr(self.trainer, "overfit_batches", 0) > 0
-        seed = None if overfit else self.order_seed
-        return self._loader("train", self.batch_size, seed, self.drop_last)
+        return self._loader(
+            "train", self.batch_size, self.order_seed, self.drop_last, reshuffle=not overfit
+        )
 
     def val_dataloader(self) -> BatchLoader:
         return self._loader("val", self.eval_batch_size)
@@ -138,12 +139,17 @@ class DataModule(pl.LightningDataModule):
             self.setup()
 
     def _loader(
-        self, name: str, batch_size: int, seed: int | None = None, drop_last: bool = False
+        self,
+        name: str,
+        batch_size: int,
+        seed: int | None = None,
+        drop_last: bool = False,
+        reshuffle: bool = True,
     ) -> BatchLoader:
         self.setup()
         trainer = self.trainer
         rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-        return BatchLoader(*self.splits[name], batch_size, seed, rank, world, drop_last)
+        return BatchLoader(*self.splits[name], batch_size, seed, rank, world, drop_last, reshuffle)
 
     def _per_channel(self, name: str, value: float | Sequence[float] | None) -> list[float] | None:
         if value is None:

@@ -1,0 +1,104 @@
+"""Ratios, measured side by side in one process: python scripts/bench.py overhead
+
+overhead: milliseconds a training step of a whole run (metrics, metrics.csv, W&B offline,
+validation, a checkpoint each epoch) over a bare PyTorch loop of the same model, batches and fused
+AdamW. 784-256-256-10, batch 64, one thread, in turn; the median of the repetitions counts.
+"""
+
+import argparse
+import logging
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "src"))
+
+import torch  # noqa: E402
+from hydra import compose, initialize_config_dir  # noqa: E402
+from hydra.core.hydra_config import HydraConfig  # noqa: E402
+from torch.nn import functional  # noqa: E402
+
+from theta0.build import build  # noqa: E402
+from theta0.data import DataModule  # noqa: E402
+from theta0.identity import register_resolvers, resolve  # noqa: E402
+from theta0.results import Result  # noqa: E402
+from theta0.run import run  # noqa: E402
+
+
+def bare_loop(config: dict, data: DataModule, epochs: int) -> float:
+    """Seconds a step of the shortest loop that trains the same network on the same batches."""
+    network = build(config["model"])
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
+    loader = data.train_dataloader()
+    started = time.perf_counter()
+    for epoch in range(epochs):
+        loader.set_epoch(epoch)
+        for x, y, _ in loader:
+            loss = functional.cross_entropy(network(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return (time.perf_counter() - started) / (epochs * len(loader))
+
+
+def whole_run(overrides: list[str], folder: Path) -> float:
+    """Seconds a step of one run, from the start of its fit to the end."""
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        config = compose("train", overrides=overrides, return_hydra_config=True)
+    folder.mkdir()
+    config.hydra.runtime.output_dir = str(folder)
+    HydraConfig.instance().set_config(config)
+    run(config)
+    result = Result.read(folder)
+    if result.status != "done" or result.cost is None:
+        sys.exit(f"the run is {result.status}: {result.error.message if result.error else ''}")
+    return result.cost.step_seconds
+
+
+def overhead(data: str, epochs: int, repetitions: int) -> None:
+    """Print the milliseconds of both, and their ratio."""
+    overrides = [f"data={data}", f"trainer.max_epochs={epochs}", "trainer=cpu", "optimizer=adamw"]
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        config = resolve(compose("train", overrides=overrides, return_hydra_config=True))
+    torch.set_num_threads(1)
+    module = build(config["data"])
+    module.setup()
+    bare_loop(config, module, 1)  # the first calls load and allocate
+    bare, whole = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for i in range(repetitions):
+            bare.append(bare_loop(config, module, epochs))
+            whole.append(whole_run(overrides, Path(folder) / str(i)))
+            print(f"bare {bare[-1] * 1e3:.3f} ms  run {whole[-1] * 1e3:.3f} ms", flush=True)
+    ratios = [w / b for w, b in zip(whole, bare, strict=True)]
+    steps = epochs * len(module.train_dataloader())
+    print(
+        f"{data}, {steps} steps: a bare step {statistics.median(bare) * 1e3:.3f} ms, a run's step "
+        f"{statistics.median(whole) * 1e3:.3f} ms, ratio {statistics.median(ratios):.2f} "
+        f"(median of {repetitions})"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=["overhead"])
+    parser.add_argument("--data", help="mnist where THETA0_DATA is set, else mnist5k")
+    parser.add_argument("--epochs", type=int, help="1 for mnist, 16 for mnist5k")
+    parser.add_argument("--repetitions", type=int, default=5)
+    arguments = parser.parse_args()
+    data = arguments.data or ("mnist" if os.environ.get("THETA0_DATA") else "mnist5k")
+    epochs = arguments.epochs or (1 if data == "mnist" else 16)
+    os.environ.setdefault("WANDB_MODE", "offline")
+    logging.getLogger("theta0").setLevel(logging.WARNING)
+    register_resolvers()
+    overhead(data, epochs, arguments.repetitions)
+
+
+if __name__ == "__main__":
+    main()
