@@ -1,7 +1,16 @@
 """Fixtures for the tests of more than one folder."""
 
-from collections.abc import Callable
+import contextlib
+import io
+import logging
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import hydra
 import pytest
@@ -9,7 +18,8 @@ from omegaconf import DictConfig
 
 from theta0.identity import register_resolvers
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+ROOT = Path(__file__).parents[1]
+CONFIGS = ROOT / "configs"
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +35,157 @@ def compose() -> Callable[..., DictConfig]:
             return hydra.compose("train", list(overrides), return_hydra_config=True)
 
     return compose
+
+
+class Ran:
+    """What a program left: exit code, what it said, the values that its runs returned, files."""
+
+    def __init__(self, here: Path, code: int, out: str, err: str, returned: list[float]) -> None:
+        self.here, self.code, self.out, self.err = here, code, out, err
+        self.returned = returned
+
+    def results(self, study: str = "*") -> list[Any]:
+        """The result of every run of a study in folder `here`, in the order of their names."""
+        from theta0.results import Result
+
+        return [
+            Result.read(path.parent)
+            for path in sorted(self.here.glob(f"logs/{study}/*/result.json"))
+        ]
+
+    def folder(self, result: Any) -> Path:
+        return self.here / "logs" / result.study / result.run
+
+    def one(self, study: str = "*") -> Any:
+        (result,) = self.results(study)
+        return result
+
+
+@pytest.fixture(scope="session")
+def in_process() -> Callable[..., Ran]:
+    """`in_process(folder, "seed=1", program="train.py", env={})`: a program of src/ in `folder`.
+
+    What a person types, save that this process runs it, so that torch is imported once. Digits on
+    the CPU, without W&B, unless told otherwise: later words win.
+    """
+
+    def in_process(
+        here: Path, *arguments: str, program: str = "train.py", env: dict[str, str] | None = None
+    ) -> Ran:
+        import theta0.run
+
+        if program == "train.py":
+            defaults = ("trainer=cpu", "data=digits", "logger=none")
+            many = arguments[:1] == ("-m",)
+            arguments = (*arguments[:many], *defaults, *arguments[many:])
+        returned: list[float] = []
+        original = theta0.run.run
+
+        def run(config: DictConfig) -> float:
+            returned.append(original(config))
+            return returned[-1]
+
+        out, err = io.StringIO(), io.StringIO()
+        code: Any = 0
+        here.mkdir(parents=True, exist_ok=True)
+        with (
+            contextlib.chdir(here),
+            mock.patch.dict(os.environ, clean_environment() | (env or {}), clear=True),
+            mock.patch.object(sys, "argv", [program, *arguments]),
+            mock.patch.object(theta0.run, "run", run),
+            own_logging(),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            try:
+                runpy.run_path(str(ROOT / "src" / program), run_name="__main__")
+            except SystemExit as end:
+                code = end.code or 0
+        return Ran(here, code, out.getvalue(), err.getvalue(), returned)
+
+    return in_process
+
+
+@pytest.fixture(scope="session")
+def start() -> Callable[..., subprocess.Popen[str]]:
+    """`start(folder, "seed=1", ...)`: the same as a process of its own, without stdin."""
+
+    def start(
+        here: Path,
+        *arguments: str,
+        program: tuple[str, ...] = (str(ROOT / "src" / "train.py"),),
+        env: dict[str, str] | None = None,
+    ) -> subprocess.Popen[str]:
+        here.mkdir(parents=True, exist_ok=True)
+        return subprocess.Popen(
+            [sys.executable, *program, *arguments],
+            cwd=here,
+            env=clean_environment() | (env or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def wait() -> Callable[[Path, subprocess.Popen[str]], Ran]:
+    """`wait(folder, process)`: the finished process as what `in_process` returns."""
+
+    def wait(here: Path, process: subprocess.Popen[str]) -> Ran:
+        out, err = process.communicate(timeout=180)
+        return Ran(here, process.returncode, out, err, [])
+
+    return wait
+
+
+def clean_environment() -> dict[str, str]:
+    ours = ("THETA0_", "HYDRA_", "SLURM_", "TORCHELASTIC_", "WANDB_", "WORLD_SIZE", "RANK")
+    return {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+
+
+@contextlib.contextmanager
+def own_logging() -> Iterator[None]:
+    """Hydra sets the process's logging up; afterwards it is as it was, and run.log is closed."""
+    root, theta0 = logging.getLogger(), logging.getLogger("theta0")
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        for handler in root.handlers:
+            if handler not in handlers:
+                handler.close()
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        theta0.setLevel(logging.NOTSET)
+
+
+BROKEN = '''
+"""A user's own model, which raises in its n-th forward pass."""
+
+from theta0.models import MLP
+
+
+class Net(MLP):
+    def __init__(self, raise_at=0, **settings):
+        super().__init__(**settings)
+        self.raise_at, self.passes = raise_at, 0
+
+    def forward(self, x):
+        self.passes += 1
+        if self.passes == self.raise_at:
+            raise ArithmeticError(f"pass {self.passes} went wrong\\nand more about it")
+        return super().forward(x)
+'''
+
+
+@pytest.fixture(scope="session")
+def broken_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """The override that chooses a user's model, and the folder of its module (on sys.path)."""
+    folder = tmp_path_factory.mktemp("user")
+    (folder / "users_own.py").write_text(BROKEN)
+    sys.path.insert(0, str(folder))
+    yield "model._target_=users_own.Net", folder
+    sys.path.remove(str(folder))

@@ -59,6 +59,6 @@ class CheckedSweeper(BasicSweeper):
                 else:  # a value in the same tree: no need to compose again, which takes 0.1 s
                     varied = copy.deepcopy(base)
                     ConfigLoaderImpl._apply_overrides_to_config(
-                        parser.parse_overrides([value]), varied
+                        parser.parse_overrides(["++" + value.lstrip("+")]), varied
                     )
                     check(varied)

@@ -59,7 +59,7 @@ def _checkpoint(folder: Path, name: str) -> str:
         torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ConfigError(f"checkpoint={name}: there is no {path}") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError):
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError):
         raise ConfigError(
             f"checkpoint={name}: {path} is truncated or holds more than plain tensors"
         ) from None

@@ -60,7 +60,8 @@ class Module(lightning.LightningModule):
         self.optimizer_config, self.scheduler_config = optimizer, scheduler
         self.objective = objective
         self.plateau: ReduceLROnPlateau | None = None
-        self.epoch_metrics: dict[str, float] = {}
+        self.epoch_metrics: dict[str, float] = {}  # of the epoch under way
+        self.last_metrics: dict[str, float] = {}  # of the last epoch that ended
         self.fit_seconds = 0.0
         self._random_states: list[dict[str, Any]] | None = None
         self._plateau_state: dict[str, Any] | None = None
@@ -149,6 +150,7 @@ class Module(lightning.LightningModule):
         row = {"epoch": self.current_epoch, **self.epoch_metrics, "seconds": self.fit_seconds}
         for logger in self.trainer.loggers:
             logger.log_metrics(row, step=self.global_step)
+        self.last_metrics = dict(self.epoch_metrics)
 
     def on_test_epoch_end(self) -> None:
         self._publish(self.test_metrics.compute())
@@ -240,6 +242,7 @@ class Module(lightning.LightningModule):
         states = checkpoint["random_states"]
         self._random_states = states if len(states) == self.trainer.world_size else None
         self.epoch_metrics = dict(checkpoint["metrics"])
+        self.last_metrics = dict(checkpoint["metrics"])
         self.fit_seconds = checkpoint["fit_seconds"]
         self._plateau_state = checkpoint["plateau"]
 

@@ -40,14 +40,12 @@ def run(config: DictConfig) -> float:
     result = _begin(folder, plain, config_hash(config))
     if result.status in FINISHED:
         _say(result, f"{result.status} already")
-    elif launch.joined():
-        execute(folder, plain, result)
     else:
-        if plain["print_config"]:
+        if plain["print_config"] and launch.rank() == 0:
             _print_config(plain)
         _say(result, "started")
         processes = launch.local_processes(plain["trainer"])
-        if processes * plain["trainer"]["num_nodes"] == 1:
+        if launch.joined() or processes * plain["trainer"]["num_nodes"] == 1:
             execute(folder, plain, result)
         else:
             result = _execute_on(processes, folder, plain, result)
@@ -106,6 +104,8 @@ def train(folder: Path, config: dict[str, Any], result: Result, loggers: list[An
         }
         result.metrics |= tested
     result.objective.value = result.metrics.get(result.objective.metric)
+    if config["trainer"]["profiler"]:
+        log.info(trainer.profiler.summary())  # type: ignore[attr-defined]
 
 
 def build_trainer(
@@ -206,7 +206,7 @@ def _take_stock(result: Result, trainer: lightning.Trainer, module: Module, data
     result.hashes.final = module.digest()
     # Asking unread data for its digest would read it, and hide why that failed.
     result.hashes.data = data.digest if getattr(data, "splits", None) else None
-    result.last_metrics = dict(module.epoch_metrics)
+    result.last_metrics = dict(module.last_metrics)
     result.cost = Cost(
         steps=steps,
         epochs=trainer.current_epoch,

@@ -36,10 +36,13 @@ class Checkpoint(CheckpointBase):
         last, temporary = self.folder / "last.ckpt", self.folder / ".temporary.ckpt"
         trainer.save_checkpoint(temporary)
         if trainer.is_global_zero:
+            if improved:  # first: where `last` says what the best is, `best` has to hold it
+                second = self.folder / ".best.ckpt"
+                second.unlink(missing_ok=True)
+                _link_or_copy(temporary, second)
+                os.replace(second, self.best_path)
             os.replace(temporary, last)
-            if improved:
-                _link_or_copy(last, temporary)
-                os.replace(temporary, self.best_path)
+        trainer.strategy.barrier()  # no rank asks for a file before rank 0 has put it there
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}

@@ -1,5 +1,6 @@
 """What frames a run or a sweep: the check before it, the table and the exit code after it."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ class StudyCallback(Callback):
     def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
         from theta0.results import Result
 
+        if os.environ.get("RANK", "0") != "0":
+            return  # one of several processes: the first one speaks
         folder = Path(config.hydra.runtime.output_dir)
         print(f"everything is in {_relative(folder)}")
         try:

@@ -1,0 +1,135 @@
+"""README.md is right: each command in its bash blocks works, each option is in its table.
+
+A block's commands run in order, through bash, in a fresh copy of src/ and configs/ that holds the
+files shown under the same heading. Runs are cut to one epoch without W&B, so that this takes
+minutes and not hours; a command that says otherwise is left as it is.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text()
+FAST = {"Two commands 1", "Tests 1", "Look before you run 1", "Your own parts 1"}
+SECTIONS = dict(re.findall(r"^## (.+)\n((?:(?!^## ).*\n?)*)", TEXT, flags=re.MULTILINE))
+FIRST = next(line for line in TEXT.splitlines() if line.endswith(" study=first"))
+
+
+def blocks():
+    """One case a bash block: its section's title and its commands."""
+    for title, body in SECTIONS.items():
+        found = re.findall(r"^```bash\n(.*?)^```$", body, flags=re.MULTILINE | re.DOTALL)
+        for number, block in enumerate(found, start=1):
+            name = f"{title} {number}"
+            marks = () if name in FAST else (pytest.mark.slow,)
+            yield pytest.param(title, block.splitlines(), id=name, marks=marks)
+
+
+def files(body: str) -> dict[str, str]:
+    """path: content of each file that a section shows under its name."""
+    return dict(re.findall(r"^`([\w/.]+)`:\n\n```\w+\n(.*?)^```$", body, re.MULTILINE | re.DOTALL))
+
+
+def shortened(command: str) -> str:
+    if "src/train.py" not in command or re.search(r"--help|--cfg", command):
+        return command
+    if "logger=" not in command:
+        command += " logger=none"
+    if not re.search(r"max_epochs=|debug=|study=first", command):  # the name holds their hash
+        command += " trainer.max_epochs=1"
+    return command
+
+
+@pytest.fixture
+def bash(tmp_path):
+    """`bash(command)`: the finished process, in a copy of the project."""
+    for folder in ("src", "configs"):
+        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
+    ours = ("THETA0_", "HYDRA_", "SLURM_", "TORCHELASTIC_", "WANDB_", "WORLD_SIZE", "PYTHONPATH")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment["WANDB_MODE"] = "offline"
+    if data := os.environ.get("THETA0_DATA"):
+        environment["THETA0_DATA"] = str(Path(data).resolve())
+
+    def bash(command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-c", command],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return bash
+
+
+@pytest.mark.parametrize(("title", "commands"), blocks())
+def test_commands(title, commands, bash, tmp_path):
+    if any("data=mnist" in command for command in commands) and "THETA0_DATA" not in os.environ:
+        pytest.skip("needs THETA0_DATA")
+    for path, content in files(SECTIONS[title]).items():
+        (tmp_path / path).write_text(content)
+    if any("logs/first" in command for command in commands):
+        commands = [FIRST, *commands]
+    for command in commands:
+        if target := re.fullmatch(r"make ([a-z-]+)", command):
+            assert re.search(rf"^{target[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+            continue
+        process = bash(shortened(command))
+        assert process.returncode == 0, f"{command}\n{process.stdout}{process.stderr}"
+
+
+def test_the_fast_blocks_are_here():
+    assert {case.id for case in blocks()} >= FAST
+
+
+def test_bad_input_is_told_as_shown(bash):
+    """The exit code and the line beneath each command of that console block."""
+    block = re.search(
+        r"^```console\n(.*?)^```$", SECTIONS["Look before you run"], re.MULTILINE | re.DOTALL
+    )
+    assert block is not None
+    pairs = re.findall(r"^\$ (.+)\n(.+)$", block[1], flags=re.MULTILINE)
+    assert len(pairs) == 2
+    for command, line in pairs:
+        process = bash(command)
+        assert (process.returncode, process.stderr) == (2, f"{line}\n")
+
+
+def test_the_first_sweep_prints_runs_of_the_names_shown(compose):
+    """The names hold a hash of the whole configuration: a changed default changes them."""
+    shown = set(re.findall(r"\b\w+-\w+-s0-[0-9a-f]{10}\b", TEXT))
+    found = set()
+    for optimizer in ("adam", "adamw"):
+        for init in ("xavier", "he"):
+            config = compose(f"optimizer={optimizer}", f"init={init}", "study=first")
+            found.add(Path(config.hydra.sweep.subdir).name)
+    assert shown == found
+
+
+def test_every_option_is_in_the_table():
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \|", SECTIONS["The groups"], flags=re.MULTILINE)
+    told = {group: sorted(re.findall(r"`(\w+)`", options)) for group, options in rows}
+    here = {
+        folder.name: sorted(file.stem for file in folder.glob("*.yaml"))
+        for folder in (ROOT / "configs").iterdir()
+        if folder.is_dir() and folder.name != "hydra"
+    }
+    assert told == here
+
+
+def test_the_default_options_are_bold(compose):
+    bold = dict(
+        re.findall(r"^\| `(\w+)` \| .*?\*\*`(\w+)`\*\*", SECTIONS["The groups"], re.MULTILINE)
+    )
+    choices = compose().hydra.runtime.choices
+    assert bold == {group: choices[group] for group in bold}
