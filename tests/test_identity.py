@@ -141,7 +141,7 @@ def test_what_determines_the_outcome_enters(digest):
         ["precision=64-true"],
         ["accumulate=2"],
         ["loss=mse"],
-        ["scheduler=cosine"],
+        ["scheduler=none"],
         ["callbacks=early_stopping"],
         ["objective.metric=val/loss"],
         ["ckpt_path=a.ckpt"],
