@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -29,7 +30,11 @@ class CheckedSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Check, then launch. Raises theta0.errors.ConfigError before anything is on disk."""
+        from theta0.sweep.commands import record_command
+
+        assert self.config is not None
         self._check([*self._parse_config(), *arguments])
+        record_command(Path(self.config.hydra.sweep.dir), arguments, multirun=True)
         return super().sweep(arguments)
 
     def validate_batch_is_legal(self, batch: Any) -> None:

@@ -40,6 +40,10 @@ def main(task: Callable[[], Any]) -> None:
         task()
     except (ConfigError, HydraException, OmegaConfBaseException) as error:
         sys.exit(fail(error))
+    except ValueError as error:
+        if "Config group override" not in str(error):  # optimizer=null
+            raise
+        sys.exit(fail(error))
 
 
 def attempt(command: Callable[[DictConfig], Any], config: DictConfig) -> None:

@@ -18,17 +18,21 @@ class StudyCallback(Callback):
         """Before anything is on disk. (A sweep is checked by its sweeper, which knows the axes.)"""
         from theta0.cli import fail
         from theta0.config import check
+        from theta0.sweep.commands import record_command
 
         try:
             check(config)
         except ConfigError as error:
             sys.exit(fail(error))
+        if _speaks():
+            study = Path(config.paths.log_dir) / config.study
+            record_command(study, list(config.hydra.overrides.task), multirun=False)
 
     def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
         from theta0.results import Result
 
-        if os.environ.get("RANK", "0") != "0":
-            return  # one of several processes: the first one speaks
+        if not _speaks():
+            return
         folder = Path(config.hydra.runtime.output_dir)
         print(f"everything is in {_relative(folder)}")
         try:
@@ -63,6 +67,11 @@ class StudyCallback(Callback):
         )
         if failed or broken:
             sys.exit(1)
+
+
+def _speaks() -> bool:
+    """Of several processes that torchrun started, the first one speaks for all."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _relative(folder: Path) -> Path:
