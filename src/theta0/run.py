@@ -83,29 +83,38 @@ def train(folder: Path, config: dict[str, Any], result: Result, loggers: list[An
     finally:
         _take_stock(result, trainer, module, data)
 
-    best = folder / "checkpoints" / "best.ckpt"
-    chosen = str(best) if trainer.checkpoint_callback and best.exists() else None
-    if not config["train"]:
-        trainer.validate(module, data, ckpt_path=start, weights_only=True, verbose=False)
-        result.metrics = dict(module.epoch_metrics)
-    elif chosen:
-        checkpoint = torch.load(chosen, map_location="cpu", weights_only=True)
-        result.metrics = checkpoint["metrics"]
-        result.best = Best(epoch=checkpoint["epoch"], step=checkpoint["global_step"])
-    else:  # nothing was chosen: training ended before a validation, or keeps no checkpoints
-        result.metrics = dict(module.epoch_metrics)
-        trainer.validate(module, data, verbose=False)
-        result.metrics.update(module.epoch_metrics)
+    chosen = choose(folder, config, result, start, trainer, module, data)
     if config["test"]:
-        weights = chosen if config["train"] else start
-        trainer.test(module, data, ckpt_path=weights, weights_only=True, verbose=False)
-        tested: dict[str, float | None] = {
-            k: v for k, v in module.epoch_metrics.items() if k.startswith("test/")
-        }
-        result.metrics |= tested
+        trainer.test(module, data, ckpt_path=chosen, weights_only=True, verbose=False)
+        tested = {k: v for k, v in module.epoch_metrics.items() if k.startswith("test/")}
+        result.metrics.update(tested)
     result.objective.value = result.metrics.get(result.objective.metric)
     if config["trainer"]["profiler"]:
         log.info(trainer.profiler.summary())  # type: ignore[attr-defined]
+
+
+def choose(
+    folder: Path,
+    config: dict[str, Any],
+    result: Result,
+    start: str | None,
+    trainer: lightning.Trainer,
+    module: Module,
+    data: Any,
+) -> str | None:
+    """The checkpoint to test (None: the weights as they are), its metrics noted in `result`."""
+    best = folder / "checkpoints" / "best.ckpt"
+    if config["train"] and trainer.checkpoint_callback and best.exists():
+        checkpoint = torch.load(best, map_location="cpu", weights_only=True)
+        result.metrics = checkpoint["metrics"]
+        result.best = Best(epoch=checkpoint["epoch"], step=checkpoint["global_step"])
+        return str(best)
+    # Not trained, ended before a validation, or keeps no checkpoints.
+    weights = None if config["train"] else start
+    result.metrics = dict(module.epoch_metrics)
+    trainer.validate(module, data, ckpt_path=weights, weights_only=True, verbose=False)
+    result.metrics.update(module.epoch_metrics)
+    return weights
 
 
 def build_trainer(
