@@ -114,7 +114,7 @@ def test_torchrun_from_outside_makes_one_run(start, wait, in_process, tmp_path):
 @pytest.mark.slow
 def test_two_and_two_epochs_on_two_processes(in_process, tmp_path):
     """Each process's random state is in the checkpoint."""
-    setting = ("trainer=ddp_cpu", *SHORT, "model.dropout=0.2", "optimizer=adam")
+    setting = ("trainer=ddp_cpu", "scheduler=none", *SHORT, "model.dropout=0.2", "optimizer=adam")
     four = in_process(tmp_path, *setting, "trainer.max_epochs=4", "study=four")
     two = in_process(tmp_path, *setting, "study=two")
     last = two.folder(two.one("two")) / "checkpoints" / "last.ckpt"
