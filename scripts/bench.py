@@ -61,7 +61,8 @@ def whole_run(overrides: list[str], folder: Path) -> float:
 
 def overhead(data: str, epochs: int, repetitions: int) -> None:
     """Print the milliseconds of both, and their ratio."""
-    overrides = [f"data={data}", f"trainer.max_epochs={epochs}", "trainer=cpu", "optimizer=adamw"]
+    overrides = [f"data={data}", "data.batch_size=64", f"trainer.max_epochs={epochs}"]
+    overrides += ["trainer=cpu", "optimizer=adamw", "scheduler=none"]  # as the bare loop does
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         config = resolve(compose("train", overrides=overrides, return_hydra_config=True))
     torch.set_num_threads(1)
