@@ -70,8 +70,11 @@ class StudyCallback(Callback):
 
 
 def _speaks() -> bool:
-    """Of several processes that torchrun started, the first one speaks for all."""
-    return os.environ.get("RANK", "0") == "0"
+    """Of several processes that torchrun or srun started, the first one speaks for all.
+
+    (theta0.launch knows more, and imports torch.)
+    """
+    return os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"
 
 
 def _relative(folder: Path) -> Path:
