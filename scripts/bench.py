@@ -2,7 +2,11 @@
 
 overhead: milliseconds a training step of a whole run (metrics, metrics.csv, W&B offline,
 validation, a checkpoint each epoch) over a bare PyTorch loop of the same model, batches and fused
-AdamW. 784-256-256-10, batch 64, one thread, in turn; the median of the repetitions counts.
+AdamW.
+diagnostics: the share of a run's step that diagnostics=economy adds on its schedule, and the
+seconds that each price takes at θ₀.
+
+784-256-256-10, batch 64, one thread, in turn; the median of the repetitions counts.
 """
 
 import argparse
@@ -24,7 +28,10 @@ from torch.nn import functional  # noqa: E402
 
 from theta0.build import build  # noqa: E402
 from theta0.data import DataModule  # noqa: E402
+from theta0.diagnostics import measure, probe, training_loss  # noqa: E402
+from theta0.diagnostics.statistics import PRICES  # noqa: E402
 from theta0.identity import register_resolvers, resolve  # noqa: E402
+from theta0.module import Module  # noqa: E402
 from theta0.results import Result  # noqa: E402
 from theta0.run import run  # noqa: E402
 
@@ -59,12 +66,21 @@ def whole_run(overrides: list[str], folder: Path) -> float:
     return result.cost.step_seconds
 
 
+def setting(data: str, epochs: int) -> list[str]:
+    """The overrides of the run that is measured."""
+    overrides = [f"data={data}", "data.batch_size=64", f"trainer.max_epochs={epochs}"]
+    return [*overrides, "trainer=cpu", "optimizer=adamw", "scheduler=none"]  # as the bare loop does
+
+
+def composed(overrides: list[str]) -> dict:
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        return resolve(compose("train", overrides=overrides, return_hydra_config=True))
+
+
 def overhead(data: str, epochs: int, repetitions: int) -> None:
     """Print the milliseconds of both, and their ratio."""
-    overrides = [f"data={data}", "data.batch_size=64", f"trainer.max_epochs={epochs}"]
-    overrides += ["trainer=cpu", "optimizer=adamw", "scheduler=none"]  # as the bare loop does
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        config = resolve(compose("train", overrides=overrides, return_hydra_config=True))
+    overrides = setting(data, epochs)
+    config = composed(overrides)
     torch.set_num_threads(1)
     module = build(config["data"])
     module.setup()
@@ -84,11 +100,45 @@ def overhead(data: str, epochs: int, repetitions: int) -> None:
     )
 
 
+def diagnostics(data: str, epochs: int, repetitions: int) -> None:
+    """Print the milliseconds of a step with and without, their ratio, and the seconds at θ₀."""
+    overrides = setting(data, epochs)
+    without, economy = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        whole_run([*overrides, "trainer.max_epochs=1"], Path(folder) / "first")  # loads, allocates
+        for i in range(repetitions):
+            without.append(whole_run(overrides, Path(folder) / f"none{i}"))
+            more = [*overrides, "diagnostics=economy"]
+            economy.append(whole_run(more, Path(folder) / f"economy{i}"))
+            print(
+                f"none {without[-1] * 1e3:.3f} ms  economy {economy[-1] * 1e3:.3f} ms", flush=True
+            )
+    shares = [e / w - 1 for e, w in zip(economy, without, strict=True)]
+    print(
+        f"{data}: a step without {statistics.median(without) * 1e3:.3f} ms, with economy "
+        f"{statistics.median(economy) * 1e3:.3f} ms, {statistics.median(shares):+.1%} "
+        f"(median of {repetitions})"
+    )
+    config = composed(overrides)
+    rows = build(config["data"])
+    rows.setup()
+    module = Module.from_config(config)
+    module.initialise(0, rows)
+    for price in PRICES:
+        seconds = []
+        for _ in range(repetitions):
+            started = time.perf_counter()
+            x, y = probe(rows, 256, like=next(module.parameters()))
+            measure(module.network, training_loss(module), x, y, price)
+            seconds.append(time.perf_counter() - started)
+        print(f"{price} at θ₀: {statistics.median(seconds):.3f} s (median of {repetitions})")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["overhead"])
+    parser.add_argument("what", choices=["overhead", "diagnostics"])
     parser.add_argument("--data", help="mnist where THETA0_DATA is set, else mnist5k")
     parser.add_argument("--epochs", type=int, help="1 for mnist, 16 for mnist5k")
     parser.add_argument("--repetitions", type=int, default=5)
@@ -98,7 +148,8 @@ def main() -> None:
     os.environ.setdefault("WANDB_MODE", "offline")
     logging.getLogger("theta0").setLevel(logging.WARNING)
     register_resolvers()
-    overhead(data, epochs, arguments.repetitions)
+    measured = {"overhead": overhead, "diagnostics": diagnostics}[arguments.what]
+    measured(data, epochs, arguments.repetitions)
 
 
 if __name__ == "__main__":

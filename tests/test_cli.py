@@ -100,7 +100,8 @@ PRECISIONS = "64-true, 32-true, 16-mixed, bf16-mixed, 16-true, bf16-true"
         (
             "model._target_=theta0.models.MPL",
             "model._target_=theta0.models.MPL: theta0 has no such model; allowed: "
-            "theta0.models.MLP, theta0.models.Linear; did you mean theta0.models.MLP?",
+            "theta0.models.MLP, theta0.models.ResidualMLP, theta0.models.Linear; "
+            "did you mean theta0.models.MLP?",
         ),
         (
             "data=linear loss=cross_entropy",
@@ -177,7 +178,7 @@ def test_bad_input_inside_a_sweep(train, arguments, line):
 
 def test_bad_input_in_the_axes_of_an_experiment(train):
     line = told(train("experiment=example", "init=he,hee"))
-    assert line.startswith("init=hee: no such option; allowed: he, he_uniform, ")
+    assert line.startswith("init=hee: no such option; allowed: delta_orthogonal, ")
     assert line.endswith("; did you mean he?")
 
 
@@ -228,7 +229,7 @@ def test_cfg_job(train):
     assert (process.returncode, process.stderr, process.made) == (0, "", [])
     assert not process.imported
     assert "\noptimizer:\n  _target_: torch.optim.SGD\n  lr: 0.05\n" in process.stdout
-    assert "\ninit:\n  _target_: theta0.init.VarianceScaling\n  fan: avg\n" in process.stdout
+    assert "\ninit:\n  _target_: theta0.init.VarianceScaling\n  scale: 1.0\n" in process.stdout
     assert "\nhydra:" not in process.stdout
 
 

@@ -2,7 +2,9 @@
 
 import copy
 import functools
+import inspect
 import math
+import re
 from pathlib import Path
 
 import lightning
@@ -17,7 +19,8 @@ from omegaconf import OmegaConf
 from theta0.build import build
 from theta0.callbacks import Checkpoint
 from theta0.config import check
-from theta0.models import MLP, Linear
+from theta0.errors import ConfigError
+from theta0.models import MLP, Linear, ResidualMLP
 from theta0.optim import build_optimizer
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -61,8 +64,9 @@ def leaves(node, path=()):
 def test_every_group_of_the_design_is_here():
     found = {option.partition("=")[0].partition("/")[0] for option in options()}
     assert found == {
-        *("callbacks", "data", "debug", "experiment", "hydra", "init", "logger", "loss"),
-        *("metrics", "model", "optimizer", "paths", "scheduler", "search", "trainer"),
+        *("callbacks", "data", "debug", "diagnostics", "experiment", "finetune", "hydra", "init"),
+        *("logger", "loss", "metrics", "model", "optimizer", "paths", "remedy", "scheduler"),
+        *("search", "trainer"),
     }
 
 
@@ -96,7 +100,7 @@ def test_a_regression_brings_its_loss_metrics_and_model(composed):
         "model": "linear",
     }
     plain = check(config)
-    assert plain["loss"] == {"_target_": "theta0.losses.MSE"}
+    assert plain["loss"] == {"mse": {"scale": 1.0, "_target_": "theta0.losses.MSE"}}
     assert plain["metrics"].keys() == {"mse", "mae", "r2"}
     assert plain["objective"] == {"metric": "val/loss", "mode": "min"}
     assert plain["model"] == {
@@ -105,6 +109,21 @@ def test_a_regression_brings_its_loss_metrics_and_model(composed):
         "out_features": 1,
         "bias": True,
     }
+
+
+@pytest.mark.parametrize("init", ["weight_norm", "fixup", "rezero"])
+def test_an_init_brings_the_model_that_it_needs(composed, init):
+    """Before the data's own model, and after the one that is named."""
+    for overrides in ([], ["data=linear"]):
+        assert composed(f"init={init}", *overrides).hydra.runtime.choices.model == f"{init}_mlp"
+    assert composed(f"init={init}", "model=mlp").hydra.runtime.choices.model == "mlp"
+
+
+def test_rezero_draws_by_another_scheme_where_told(sound):
+    assert sound("init=rezero")["init"]["base"] == sound("init=he")["init"]
+    assert sound("init=rezero", "init@init.base=xavier")["init"]["base"]["fan"] == "avg"
+    with pytest.raises(ConfigError, match=r"^init\.base\.fan=both: allowed: in, out"):
+        sound("init=rezero", "init.base.fan=both")
 
 
 def test_a_regression_takes_another_model_where_told(composed):
@@ -134,28 +153,35 @@ def small():
     return MLP(784, 10, widths=(16,))
 
 
+def told(settings, group):
+    """The settings that a parameter group is to hold: SAM's are its base's, Muon has two rules."""
+    settings = settings.get("base", settings)
+    adamw = group.get("rule") == "adamw"
+    keys = {key: value for key, value in settings.items() if key.startswith("adamw_") == adamw}
+    plain = {key.removeprefix("adamw_"): value for key, value in keys.items()}
+    apart = {"_target_", "fused", "weight_decay", "decay_bias_and_norm", "max_eval"}
+    return {key: value for key, value in plain.items() if key not in apart}
+
+
 @pytest.mark.parametrize("option", options("optimizer"))
 def test_optimizer(sound, option):
-    """Of the class and with the settings that its YAML names; a step lowers the batch's loss."""
-    node = sound(option)["optimizer"]
-    settings = dict(node)
-    network = small()
-    optimizer = build_optimizer(get_object(settings.pop("_target_")), network, **settings)
-    cls = type(optimizer)
-    assert (cls.__module__.rpartition(".")[0], cls.__name__) == (
-        "torch.optim",
-        node["_target_"].rpartition(".")[2],
-    )
+    """Of the class and with the settings that its YAML names; two steps lower the batch's loss."""
+    settings = sound(option)["optimizer"]
+    factory = get_object(settings.pop("_target_"))
+    torch.manual_seed(0)
+    network = MLP(784, 10, widths=(16, 16))
+    optimizer = build_optimizer(factory, network, **settings)
+    assert type(optimizer) is factory
     covered = [p for group in optimizer.param_groups for p in group["params"]]
     assert sorted(map(id, covered)) == sorted(map(id, network.parameters()))
-    for key in settings.keys() - {"fused", "weight_decay", "decay_bias_and_norm", "max_eval"}:
-        for group in optimizer.param_groups:
+    for group in optimizer.param_groups:
+        for key, value in told(settings, group).items():
             held = group[key]
-            assert (list(held) if key == "betas" else held) == settings[key], key
-    if "weight_decay" in settings:
-        decays = {id(p): g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
-        assert decays[id(network.output.weight)] == settings["weight_decay"]
-        assert decays[id(network.output.bias)] == 0
+            assert (list(held) if isinstance(held, tuple) else held) == value, key
+    decays = {id(p): g.get("weight_decay") for g in optimizer.param_groups for p in g["params"]}
+    decay = settings.get("base", settings).get("weight_decay")
+    assert decays[id(network.hidden[2].weight)] == decay
+    assert decays[id(network.hidden[2].bias)] == (None if decay is None else 0)
     x, y = batch()
 
     def closure():
@@ -164,7 +190,10 @@ def test_optimizer(sound, option):
         loss.backward()
         return loss
 
+    if hasattr(optimizer, "train"):
+        optimizer.train()
     before = optimizer.step(closure)
+    optimizer.step(closure)
     assert closure() < before
 
 
@@ -175,21 +204,53 @@ def test_an_optimizer_is_searched_around_its_default(sound, option):
     assert low < plain["optimizer"]["lr"] <= high
 
 
+@pytest.mark.parametrize("name", ["schedule_free_adamw", "schedule_free_sgd"])
+def test_a_schedule_free_optimizer_has_no_schedule_unless_told(composed, name):
+    def schedule(*overrides):
+        return composed(*overrides).hydra.runtime.choices.scheduler
+
+    assert schedule(f"optimizer={name}") == "none"
+    assert schedule(f"optimizer={name}", "scheduler=cosine") == "cosine"
+    assert schedule("scheduler=step", f"optimizer={name}") == "step"
+    assert schedule("optimizer=adamw") == "cosine"
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("optimizer.base.momentum=1.5", "optimizer.base.momentum=1.5: must be less than 1"),
+        ("+optimizer.base.momentun=0.5", "did you mean momentum"),
+        ("optimizer.base._target_=theta0.optim.Loin", "did you mean theta0.optim.Lion"),
+    ],
+)
+def test_the_optimizer_inside_another_is_checked_like_any(composed, key, words):
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        check(composed("optimizer=sam", key))
+
+
+def test_a_rate_reaches_the_optimizer_inside(sound):
+    assert sound("optimizer=sam", "optimizer.lr=0.3")["optimizer"]["base"]["lr"] == 0.3
+
+
 @pytest.mark.parametrize("option", options("init"))
 def test_init(sound, option, tmp_path):
     """Reports a row a parameter, with what is in it; the generator alone decides the draw."""
-    node = sound(option)["init"]
-    saved = small()
+    plain = sound(option)
+    node, model = plain["init"], plain["model"]
+    model |= {"width": 16} if "width" in model else {"widths": [16]}
+    saved = build(model)
     if option == "init=pretrained":
         node["path"] = str(tmp_path / "weights.ckpt")
         torch.save(saved.state_dict(), node["path"])
+    x, _ = batch()
 
     def drawn(seed):
-        network = MLP(784, 10, widths=(16,))
-        reports = build(node)(network, torch.Generator().manual_seed(seed))
+        network, init = build(model), build(node)
+        inputs = {"inputs": x} if "inputs" in inspect.signature(init).parameters else {}
+        reports = init(network, torch.Generator().manual_seed(seed), **inputs)
         assert [r.name for r in reports] == [name for name, _ in network.named_parameters()]
         for report, parameter in zip(reports, network.parameters(), strict=True):
-            std = parameter.std(correction=0).item()
+            std = parameter.double().std(correction=0).item()
             assert report.drawn_std == pytest.approx(std, abs=1e-7)
         return torch.cat([p.detach().flatten() for p in network.parameters()])
 
@@ -199,8 +260,26 @@ def test_init(sound, option, tmp_path):
         assert torch.equal(first, torch.cat([p.detach().flatten() for p in saved.parameters()]))
     elif option == "init=zeros":
         assert not first.any()
+    elif option in ("init=identity", "init=identity_hadamard"):  # they draw nothing
+        assert torch.equal(first, other)
     else:
         assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("option", options("finetune"))
+def test_finetune(sound, option):
+    """Trains as many parameters of 784 -> 16 -> 10 as its method says."""
+    node = sound(option)["finetune"]
+    network = small()
+    if node is not None:
+        build(node)(network)
+    expected = {
+        "finetune=none": 785 * 16 + 17 * 10,
+        "finetune=head": 17 * 10,
+        "finetune=biases": 16 + 17 * 10,
+        "finetune=lora": 8 * (784 + 16) + 17 * 10,
+    }
+    assert sum(p.numel() for p in network.parameters() if p.requires_grad) == expected[option]
 
 
 def test_an_init_takes_the_activation_of_the_model(sound):
@@ -209,13 +288,31 @@ def test_an_init_takes_the_activation_of_the_model(sound):
     assert sound("model.activation=tanh", "init.activation=elu")["init"]["activation"] == "elu"
 
 
+def test_an_init_takes_the_gain_of_a_module_of_ones_own(sound, composed):
+    node = sound("init.activation={_target_: torch.nn.Hardswish}", "init.gain=backward")["init"]
+    reports = build(node)(small(), torch.Generator().manual_seed(0))
+    assert reports[0].gain == pytest.approx(1.6701, abs=1e-4)
+    with pytest.raises(ConfigError, match=r"^init\.activation=tahn: allowed: .*mean tanh\?$"):
+        check(composed("init.activation=tahn"))
+
+
+MODELS = {
+    "model=mlp": MLP,
+    "model=weight_norm_mlp": MLP,
+    "model=linear": Linear,
+    "model=residual_mlp": ResidualMLP,
+    "model=rezero_mlp": ResidualMLP,
+    "model=fixup_mlp": ResidualMLP,
+}
+
+
 @pytest.mark.parametrize("data", ["data=mnist5k", "data=cifar10", "data=cifar100", "data=linear"])
 @pytest.mark.parametrize("option", options("model"))
 def test_model(sound, option, data):
     """Maps a batch of the data's shape to the data's number of outputs."""
     plain = sound(data, option)
     model = build(plain["model"])
-    assert type(model) is {"model=mlp": MLP, "model=linear": Linear}[option]
+    assert type(model) is MODELS[option]
     x = torch.ones(2, *plain["data"]["shape"])
     out = model(x)
     assert out.shape == (2, {"cifar100": 100, "linear": 1}.get(data.partition("=")[2], 10))
@@ -223,17 +320,40 @@ def test_model(sound, option, data):
     assert out.abs().sum() > 0
 
 
+def only_term(plain):
+    (node,) = plain["loss"].values()
+    assert node.pop("scale") == 1.0
+    return build(node)
+
+
 def test_losses(sound):
     output, labels = torch.zeros(4, 10), torch.tensor([0, 3, 3, 9])
-    values = {option: build(sound(option)["loss"])(output, labels) for option in options("loss")}
+    values = {option: only_term(sound(option))(output, labels) for option in options("loss")}
     assert values == {
         "loss=cross_entropy": pytest.approx(math.log(10)),
         "loss=mse": pytest.approx(0.1),
     }
 
 
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["+loss.mse.scal=2.0", "loss=mse"], "loss.mse.scal=2.0: unknown key; allowed: scale"),
+        (["remedy=mixup", "augmentation.mixup.alpha=0.0"], "augmentation.mixup.alpha=0.0: must be"),
+        (["remedy=pgd", "adversary.share=1.5"], "adversary.share=1.5: must be"),
+        (["remedy=ema", "callbacks.ema.decay=1.0"], "callbacks.ema.decay=1.0: must be less than 1"),
+        (["remedy=[dropout]", "model=linear"], "model.dropout=0.5: unknown key"),
+        (["remedy=monotonic", "loss.monotonic.direction=up"], "loss.monotonic.direction=up: "),
+    ],
+)
+def test_remedies_are_checked_like_any_component(composed, overrides, words):
+    with pytest.raises(ConfigError) as error:
+        check(composed(*overrides))
+    assert str(error.value).startswith(words)
+
+
 def test_label_smoothing_reaches_the_loss(sound):
-    loss = build(sound("loss.label_smoothing=0.2")["loss"])
+    loss = only_term(sound("loss.cross_entropy.label_smoothing=0.2"))
     value = loss(torch.tensor([[math.log(3.0), 0.0]]), torch.tensor([0]))
     assert value.item() == pytest.approx(-0.9 * math.log(0.75) - 0.1 * math.log(0.25))
 
@@ -329,6 +449,30 @@ def test_callbacks(sound, option, data, monitor, mode, tmp_path):
         if isinstance(callback, EarlyStopping):
             assert callback.patience == 5
     assert list(tmp_path.iterdir()) == []
+
+
+DIAGNOSTICS = {  # price, schedule, samples
+    "diagnostics=none": None,
+    "diagnostics=economy": ("economy", 100, 256),
+    "diagnostics=business": ("business", 500, 256),
+    "diagnostics=full": ("full", "log", 256),
+}
+
+
+@pytest.mark.parametrize("option", options("diagnostics"))
+def test_diagnostics(sound, option, tmp_path):
+    nodes = sound(option, "callbacks=early_stopping")["callbacks"]
+    assert nodes.keys() - {"diagnostics"} == {"checkpoint", "early_stopping"}
+    if DIAGNOSTICS[option] is None:
+        assert "diagnostics" not in nodes
+        return
+    callback = build(nodes["diagnostics"], folder=tmp_path)
+    assert (callback.price, callback.schedule, callback.samples) == DIAGNOSTICS[option]
+    assert callback.folder == tmp_path
+    with pytest.raises(ConfigError, match=r"^callbacks\.diagnostics\.price=free: allowed: economy"):
+        sound(option, "callbacks.diagnostics.price=free")
+    with pytest.raises(ConfigError, match=r"schedule=0: must be a number of steps, log or start$"):
+        sound(option, "callbacks.diagnostics.schedule=0")
 
 
 def test_loggers(sound, tmp_path):

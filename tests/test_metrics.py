@@ -150,9 +150,10 @@ def test_gathered_batches_do_not_keep_the_graph():
     epoch = metrics("classification")
     epoch.add(output.square().mean(), output, torch.tensor([0, 1, 2, 3]))
     assert output.requires_grad
-    assert not any(held.requires_grad for held in epoch._losses + epoch._outputs)
+    losses = [value for held in epoch._losses for value in held.values()]
+    assert not any(held.requires_grad for held in losses + epoch._outputs)
     epoch.flush()
-    assert not epoch.loss.compute().requires_grad
+    assert not epoch.losses["loss"].compute().requires_grad
     assert epoch.compute()["val/loss"] == pytest.approx(output.square().mean().item(), rel=1e-6)
 
 
@@ -230,4 +231,21 @@ def test_computed_values_are_shortest_floats():
     assert {key: repr(value) for key, value in epoch.compute().items()} == {
         "val/loss": "0.3",
         "val/acc": "0.914",
+    }
+
+
+def test_parts_of_the_loss_are_means_of_their_own():
+    epoch = EpochMetrics("train", {}, parts=("fit", "l2"), suffix="_x")
+    output, target = torch.zeros(3, 1), torch.zeros(3, 1)
+    epoch.add(
+        torch.tensor(1.0), output, target, {"fit": torch.tensor(0.5), "l2": torch.tensor(5.0)}
+    )
+    output, target = output[:1], target[:1]
+    epoch.add(
+        torch.tensor(3.0), output, target, {"fit": torch.tensor(2.5), "l2": torch.tensor(1.0)}
+    )
+    assert epoch.compute() == {
+        "train/loss_x": 1.5,
+        "train/loss_fit_x": 1.0,
+        "train/loss_l2_x": 4.0,
     }

@@ -301,7 +301,7 @@ def alone(in_process, tmp_path_factory):
 def test_every_optimizer_starts_from_the_same_theta0(in_process, tmp_path):
     ran = in_process(
         tmp_path, "-m", "trainer.max_epochs=1", "trainer.limit_train_batches=3", "study=s",
-        "model.widths=[16]", f"optimizer={','.join(OPTIMIZERS)}",
+        "model.widths=[16,16]", f"optimizer={','.join(OPTIMIZERS)}",
     )  # fmt: skip
     results = ran.results("s")
     assert sorted(result.choices["optimizer"] for result in results) == OPTIMIZERS

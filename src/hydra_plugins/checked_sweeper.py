@@ -54,11 +54,12 @@ class CheckedSweeper(BasicSweeper):
             for override in parser.parse_overrides(arguments)
         }
         first = {key: values[0] for key, values in axes.items()}
+        groups = {*self.config.hydra.runtime.choices, *loader.list_groups("")}
         base = loader.load_sweep_config(self.config, list(first.values()))
         check(base)
         for key, values in axes.items():
             for value in values[1:]:
-                if key in base.hydra.runtime.choices:
+                if key in groups:
                     changed = list((first | {key: value}).values())
                     check(loader.load_sweep_config(self.config, changed))
                 else:  # a value in the same tree: no need to compose again, which takes 0.1 s

@@ -7,10 +7,10 @@ what is allowed, and the nearest right spelling.
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from omegaconf import DictConfig
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
 from theta0.errors import ConfigError, choices, shown, unknown_key
 from theta0.identity import resolve
@@ -48,7 +48,8 @@ def _number(value: Any, least: float) -> bool:
 
 
 def _is_gain(value: Any) -> bool:
-    return value in ("forward", "torch") or (_number(value, 0) and value > 0)
+    rules = ("forward", "backward", "critical", "torch")
+    return value in rules or (_number(value, 0) and value > 0)
 
 
 def _is_devices(value: Any) -> bool:
@@ -61,7 +62,23 @@ def _is_limit(value: Any) -> bool:
     return value is None or _whole(value, 0) or (_number(value, 0) and value <= 1)
 
 
-Gain = Annotated[Any, _one_of("forward, torch or a number greater than 0", _is_gain)]
+def _is_etas(value: Any) -> bool:
+    return _is_numbers(value, 2) and 0 < value[0] < 1 < value[1]
+
+
+def _is_adafactor_eps(value: Any) -> bool:
+    if isinstance(value, list) and value[:1] == [None]:
+        return _is_numbers(value[1:], 1)
+    return _is_numbers(value, 2)
+
+
+def _is_numbers(value: Any, count: int) -> bool:
+    return isinstance(value, list) and len(value) == count and all(_number(v, 0) for v in value)
+
+
+Gain = Annotated[
+    Any, _one_of("forward, backward, critical, torch or a number greater than 0", _is_gain)
+]
 Devices = Annotated[
     Any, _one_of("auto, a number of devices or a list of their indices", _is_devices)
 ]
@@ -70,6 +87,12 @@ Auto = Annotated[Any, _one_of("auto, true or false", lambda v: v == "auto" or is
 DevRun = Annotated[
     Any, _one_of("true, false or a number of batches", lambda v: isinstance(v, int) and v >= 0)
 ]
+Schedule = Annotated[
+    Any,
+    _one_of(
+        "a number of steps, log or start", lambda v: v in ("log", "start") or _whole(v, 1)
+    ),
+]
 Deterministic = Annotated[
     Any, _one_of("true, false or warn", lambda v: v == "warn" or isinstance(v, bool))
 ]
@@ -77,6 +100,19 @@ Activation = Literal[
     "relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu", "elu", "selu",
     "mish", "softplus", "softsign", "sin", "identity",
 ]  # fmt: skip
+
+
+def _is_activation(value: Any) -> Any:
+    """A name, or the node of a class of one's own, which is checked as any component is."""
+    if not (isinstance(value, dict) and "_target_" in value):
+        names = get_args(Activation)
+        if value not in names:
+            raise ValueError(choices(str(value), [*names, "{_target_: package.Class}"]))
+    return value
+
+
+AnyActivation = Annotated[Any, AfterValidator(_is_activation)]
+Price = Literal["economy", "business", "full"]
 Precision = Literal[
     "64-true", "32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "transformer-engine"
 ]
@@ -105,16 +141,38 @@ def _component(**fields: Any) -> type[BaseModel]:
 
 _decay: dict[str, Any] = {"weight_decay": NonNegative, "decay_bias_and_norm": bool}
 _adam: dict[str, Any] = {"lr": Positive, "betas": Betas, "eps": Positive, **_decay}
-_layers: dict[str, Any] = {
-    "activation": Activation,
-    "output_layer": str | None,
-    "bias": Literal["zeros", "torch"],
+_schedule_free: dict[str, Any] = {
+    "lr": Positive,
+    "warmup_steps": Annotated[int, Field(ge=0)],
+    "r": NonNegative,
+    "weight_lr_power": NonNegative,
+    **_decay,
 }
-_gains: dict[str, Any] = {"gain": Gain, "output_gain": Finite, **_layers}
+_open = Annotated[float, Field(gt=0, lt=1)]
+_bias: dict[str, Any] = {
+    "bias": (Literal["zeros", "torch", "constant", "normal"], "zeros"),
+    "bias_value": (Finite, 0.0),
+}
+_gains: dict[str, Any] = {
+    "gain": Gain,
+    "output_gain": NonNegative,
+    "activation": AnyActivation,
+    "output_layer": str | None,
+    **_bias,
+}
+_scaling: dict[str, Any] = {
+    "scale": (Positive, 1.0),
+    "fan": Literal["in", "out", "avg", "geo"],
+    "distribution": Literal["normal", "truncated_normal", "uniform"],
+    **_gains,
+}
 _widths = Annotated[list[Count], Field(min_length=1)]
+_names = Annotated[list[str], Field(min_length=1)] | None
+_norm = Literal["none", "batch", "layer", "rms", "weight"]
 _sizes = create_model(
     "Sizes", __base__=Strict, train=(Count, ...), val=(Count, ...), test=(Count, ...)
 )
+_term: dict[str, Any] = {"scale": (Finite, 1.0)}
 _test_rows: dict[str, Any] = {"test_samples": Count, "test_seed": Seed}
 
 COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
@@ -125,9 +183,21 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
             widths=_widths,
             activation=Activation,
             dropout=BelowOne,
-            norm=Literal["none", "batch", "layer"],
+            norm=_norm,
             bias=bool,
             residual=bool,
+        ),
+        "theta0.models.ResidualMLP": _component(
+            in_features=Count,
+            out_features=Count,
+            width=Count,
+            blocks=Count,
+            layers_per_block=Count,
+            activation=Activation,
+            dropout=BelowOne,
+            norm=_norm,
+            branch=Literal["plain", "scaled", "fixup"],
+            bias=bool,
         ),
         "theta0.models.Linear": _component(in_features=Count, out_features=Count, bias=bool),
     },
@@ -140,6 +210,10 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
             fused=Auto,
             **_decay,
         ),
+        "torch.optim.ASGD": _component(
+            lr=Positive, lambd=NonNegative, alpha=NonNegative, t0=NonNegative, **_decay
+        ),
+        "torch.optim.Adadelta": _component(lr=Positive, rho=BelowOne, eps=Positive, **_decay),
         "torch.optim.Adagrad": _component(
             lr=Positive,
             lr_decay=NonNegative,
@@ -151,10 +225,25 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
         "torch.optim.RMSprop": _component(
             lr=Positive, alpha=BelowOne, eps=Positive, momentum=BelowOne, centered=bool, **_decay
         ),
+        "torch.optim.Rprop": _component(
+            lr=Positive,
+            etas=Annotated[Any, _one_of("[a, b] with 0 < a < 1 < b", _is_etas)],
+            step_sizes=Annotated[list[Positive], Field(min_length=2, max_length=2)],
+        ),
         "torch.optim.Adam": _component(amsgrad=bool, fused=Auto, **_adam),
         "torch.optim.AdamW": _component(amsgrad=bool, fused=Auto, **_adam),
-        "torch.optim.NAdam": _component(momentum_decay=NonNegative, **_adam),
-        "torch.optim.RAdam": _component(**_adam),
+        "torch.optim.Adamax": _component(**_adam),
+        "torch.optim.NAdam": _component(
+            momentum_decay=NonNegative, decoupled_weight_decay=bool, **_adam
+        ),
+        "torch.optim.RAdam": _component(decoupled_weight_decay=bool, **_adam),
+        "torch.optim.Adafactor": _component(
+            lr=Positive,
+            beta2_decay=Annotated[float, Field(le=0)],
+            eps=Annotated[Any, _one_of("[null or a number, a number]", _is_adafactor_eps)],
+            d=Annotated[float, Field(ge=1)],
+            **_decay,
+        ),
         "torch.optim.LBFGS": _component(
             lr=Positive,
             max_iter=Count,
@@ -163,6 +252,41 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
             tolerance_change=NonNegative,
             history_size=Count,
             line_search_fn=Literal["strong_wolfe"] | None,
+        ),
+        "theta0.optim.AMSGrad": _component(**_adam),
+        "theta0.optim.AdamWLH": _component(**_adam),
+        "theta0.optim.Lion": _component(lr=Positive, betas=Betas, **_decay),
+        "theta0.optim.Muon": _component(
+            lr=Positive,
+            momentum=BelowOne,
+            nesterov=bool,
+            newton_schulz_steps=Count,
+            newton_schulz_dtype=Literal["bfloat16", "parameter"],
+            adjust=Literal["original", "match_rms_adamw"],
+            adamw_lr=Positive,
+            adamw_betas=Betas,
+            adamw_eps=Positive,
+            adamw_weight_decay=NonNegative,
+            **_decay,
+        ),
+        "theta0.optim.SAM": _component(
+            lr=Positive, rho=Positive, adaptive=bool, base=dict[str, Any]
+        ),
+        "schedulefree.AdamWScheduleFree": _component(
+            betas=Annotated[list[_open], Field(min_length=2, max_length=2)],
+            eps=Positive,
+            **_schedule_free,
+        ),
+        "schedulefree.SGDScheduleFree": _component(momentum=_open, **_schedule_free),
+        "pytorch_optimizer.SOAP": _component(
+            shampoo_beta=BelowOne | None,
+            precondition_frequency=Count,
+            max_precondition_dim=Count,
+            merge_dims=bool,
+            precondition_1d=bool,
+            correct_bias=bool,
+            normalize_gradient=bool,
+            **_adam,
         ),
     },
     "scheduler": {
@@ -182,19 +306,66 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
         ),
     },
     "init": {
-        "theta0.init.VarianceScaling": _component(
-            fan=Literal["in", "out", "avg"], distribution=Literal["normal", "uniform"], **_gains
-        ),
+        "theta0.init.VarianceScaling": _component(**_scaling),
         "theta0.init.Orthogonal": _component(**_gains),
-        "theta0.init.TorchDefault": _component(bias=_layers["bias"]),
-        "theta0.init.Normal": _component(mean=Finite, std=NonNegative, bias=_layers["bias"]),
-        "theta0.init.Uniform": _component(low=Finite, high=Finite, bias=_layers["bias"]),
-        "theta0.init.Zeros": _component(bias=(_layers["bias"], "zeros")),
-        "theta0.init.Pretrained": _component(path=str),
+        "theta0.init.DeltaOrthogonal": _component(**_gains),
+        "theta0.init.Sparse": _component(connections=Count, std=NonNegative, **_bias),
+        "theta0.init.Identity": _component(expand=Literal["identity", "hadamard"], **_bias),
+        "theta0.init.Siren": _component(omega_0=Positive, output_layer=str | None, **_bias),
+        "theta0.init.MeanField": _component(
+            weight_variance=NonNegative,
+            bias_variance=NonNegative,
+            output_weight_variance=NonNegative,
+            output_layer=str | None,
+        ),
+        "theta0.init.TruncatedNormal": _component(
+            std=NonNegative, mean=Finite, low=Finite, high=Finite, **_bias
+        ),
+        "theta0.init.TorchDefault": _component(**_bias),
+        "theta0.init.Normal": _component(mean=Finite, std=NonNegative, **_bias),
+        "theta0.init.Uniform": _component(low=Finite, high=Finite, **_bias),
+        "theta0.init.Zeros": _component(**_bias),
+        "theta0.init.LSUV": _component(samples=Count, tol=Positive, max_iterations=Count),
+        "theta0.init.WeightNorm": _component(std=Positive, samples=Count),
+        "theta0.init.Fixup": _component(**_scaling),
+        "theta0.init.ReZero": _component(base=dict[str, Any], alpha=Finite),
+        "theta0.init.MuP": _component(base_width=Count, **_gains),
+        "theta0.init.Pretrained": _component(
+            path=str, match=Literal["strict", "partial"], prefix=str | None, rest=dict[str, Any]
+        ),
+    },
+    "init.activation": {},
+    "finetune": {
+        "theta0.finetune.Head": _component(layers=_names),
+        "theta0.finetune.Biases": _component(head=bool),
+        "theta0.finetune.LoRA": _component(
+            rank=Count, alpha=Count, dropout=BelowOne, layers=_names, head=bool
+        ),
     },
     "loss": {
-        "torch.nn.CrossEntropyLoss": _component(label_smoothing=BelowOne),
-        "theta0.losses.MSE": _component(),
+        "torch.nn.CrossEntropyLoss": _component(label_smoothing=BelowOne, **_term),
+        "theta0.losses.MSE": _component(**_term),
+        "theta0.losses.L1": _component(bias_and_norm=bool, **_term),
+        "theta0.losses.L2": _component(bias_and_norm=bool, **_term),
+        "theta0.losses.Monotonic": _component(
+            feature=Annotated[int, Field(ge=0)],
+            direction=Literal["increasing", "decreasing"],
+            delta=Positive,
+            **_term,
+        ),
+    },
+    "augmentation": {
+        "theta0.augmentation.PerSample": _component(transform=dict[str, Any]),
+        "theta0.augmentation.Affine": _component(degrees=NonNegative, shift=Fraction),
+        "theta0.augmentation.GaussianNoise": _component(std=NonNegative),
+        "theta0.augmentation.MixUp": _component(alpha=Positive, num_classes=Count | None),
+        "theta0.augmentation.CutMix": _component(alpha=Positive, num_classes=Count),
+    },
+    "adversary": {
+        "theta0.adversary.FGSM": _component(eps=Positive, share=Fraction),
+        "theta0.adversary.PGD": _component(
+            eps=Positive, step=Positive, steps=Count, random_start=bool, share=Fraction
+        ),
     },
     "data": {
         "theta0.data.DataModule": _component(
@@ -220,6 +391,9 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
             name=Literal["MNIST", "FashionMNIST", "KMNIST", "CIFAR10", "CIFAR100", "SVHN"], root=str
         ),
         "theta0.data.OpenML": _component(name=str, version=Count, root=str, test_samples=Count),
+        "theta0.data.Saturating": _component(
+            noise=NonNegative, train_samples=Count, test_samples=Count, seed=Seed
+        ),
         "theta0.data.LinearRegression": _component(
             weight=Annotated[list[Finite], Field(min_length=1)],
             bias=Finite,
@@ -255,8 +429,13 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
             benchmark=bool,
         ),
     },
-    "callbacks.checkpoint": {
+    "callbacks": {
         "theta0.callbacks.Checkpoint": _component(monitor=str, mode=Literal["min", "max"]),
+        "theta0.diagnostics.Diagnostics": _component(price=Price, schedule=Schedule, samples=Count),
+        "theta0.callbacks.GradientNoise": _component(eta=Positive, gamma=NonNegative, seed=Seed),
+        "theta0.callbacks.AdaptiveClipping": _component(factor=Positive, eps=Positive),
+        "theta0.callbacks.EMA": _component(decay=BelowOne),
+        "theta0.callbacks.SWA": _component(start=BelowOne),
     },
     "logger": {
         "theta0.tracking.wandb_logger": _component(
@@ -266,6 +445,14 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
         "theta0.tracking.no_logger": _component(),
     },
 }
+
+
+SINGLE = (
+    "model", "optimizer", "scheduler", "init", "finetune", "adversary", "data", "trainer", "logger",
+)  # fmt: skip
+"""Groups that hold one component (or null)."""
+NAMED = ("loss", "metrics", "callbacks", "augmentation")
+"""Groups that hold components by name."""
 
 
 class Seeds(Strict):
@@ -289,6 +476,28 @@ class SearchSpace(Strict):
     lr: Annotated[list[Positive], Field(min_length=2, max_length=2)]
 
 
+class Diagnostic(Strict):
+    diagnostic: str
+    layer: str
+
+
+class Claim(Strict):
+    """See theta0.sweep.claims: `of` exceeds `over` by a factor (ratio) or a difference (margin)."""
+
+    says: str
+    value: Annotated[str, Field(pattern="/")] | Diagnostic
+    of: dict[str, Any]
+    over: dict[str, Any]
+    ratio: Positive | None = None
+    margin: Finite | None = None
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> "Claim":
+        if (self.ratio is None) == (self.margin is None):
+            raise ValueError("must have either ratio or margin")
+        return self
+
+
 class TrainConfig(Strict):
     """What stands at the top level of configs/train.yaml."""
 
@@ -309,11 +518,15 @@ class TrainConfig(Strict):
     objective: Objective
     paths: Paths
     search_space: SearchSpace | None = None
+    claims: list[Claim]
     optimizer: dict[str, Any]
     scheduler: dict[str, Any]
     init: dict[str, Any]
+    finetune: dict[str, Any] | None
     model: dict[str, Any]
-    loss: dict[str, Any]
+    loss: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
+    augmentation: dict[str, dict[str, Any]]
+    adversary: dict[str, Any] | None
     metrics: dict[str, dict[str, Any]]
     data: dict[str, Any]
     trainer: dict[str, Any]
@@ -321,25 +534,34 @@ class TrainConfig(Strict):
     logger: dict[str, Any]
 
 
+class InspectConfig(TrainConfig):
+    """What stands at the top level of configs/inspect_init.yaml."""
+
+    mode: Literal["layers", "coordinates"]
+    price: Price
+    samples: Count
+    widths: Annotated[list[Count], Field(min_length=2)]
+    steps: Count
+    name: Annotated[str, AfterValidator(_folder_name)]
+    folder: str
+
+
 # --------------------------------------------------------------------------------------- the check
 
 
-def check(config: DictConfig) -> dict[str, Any]:
+def check(config: DictConfig, schema: type[TrainConfig] = TrainConfig) -> dict[str, Any]:
     """The configuration as plain containers, everything resolved, once it has been found sound.
 
     Raises ConfigError with the first thing that is wrong, in one line.
     """
     plain = resolve(config)
-    _validate(TrainConfig, plain, "")
-    for group, schemas in COMPONENTS.items():
-        node: Any = plain
-        for key in group.split("."):
-            node = node.get(key) if node is not None else None
-        if node is not None:  # callbacks=none has no checkpoint, a user's own data no source
-            _validate_component(group, node, schemas)
-    for group in ("metrics", "callbacks"):
+    _validate(schema, plain, "")
+    for group in SINGLE:
+        if plain[group] is not None:
+            _validate_component(group, plain[group], COMPONENTS.get(group, {}))
+    for group in NAMED:
         for name, node in plain[group].items():
-            _validate_component(f"{group}.{name}", node, {})
+            _validate_component(f"{group}.{name}", node, COMPONENTS.get(group, {}))
     _check_task(plain)
     return plain
 
@@ -347,6 +569,7 @@ def check(config: DictConfig) -> dict[str, Any]:
 def _validate_component(
     group: str, node: Mapping[str, Any], schemas: dict[str, type[BaseModel]]
 ) -> None:
+    """A component and those inside it; the schemas of `group.key`, or `group`'s own, hold there."""
     target = node.get("_target_")
     if not isinstance(target, str) or "." not in target:
         raise ConfigError(
@@ -358,6 +581,10 @@ def _validate_component(
         raise ConfigError(
             f"{group}._target_={target}: theta0 has no such {group}; {choices(target, schemas)}"
         )
+    for key, part in node.items():
+        if isinstance(part, dict) and "_target_" in part:
+            inner = f"{group}.{key}"
+            _validate_component(inner, part, COMPONENTS.get(inner, schemas))
 
 
 def _validate(schema: type[BaseModel], node: Mapping[str, Any], prefix: str) -> None:
@@ -396,14 +623,33 @@ def _line(schema: type[BaseModel], error: ValidationError, prefix: str) -> str:
 
 def _check_task(plain: dict[str, Any]) -> None:
     """What makes sense only together: an objective is measured, a loss over classes has some."""
-    measured = [f"val/{name}" for name in ("loss", *plain["metrics"])]
+    names = ["loss", *plain["metrics"]]
+    if plain["adversary"] is not None:
+        names += [f"{name}_robust" for name in names]
+    measured = [f"val/{name}" for name in names]
     if (metric := plain["objective"]["metric"]) not in measured:
         raise ConfigError(f"objective.metric={metric}: {choices(metric, measured)}")
-    wants_classes = {
-        "loss": plain["loss"]["_target_"] == "torch.nn.CrossEntropyLoss",
-        "metrics": any("num_classes" in metric for metric in plain["metrics"].values()),
-    }
-    if plain["data"].get("num_classes", "") is None and any(wants_classes.values()):
+    over_classes = "torch.nn.CrossEntropyLoss"
+    if plain["data"].get("num_classes", "") is None and (
+        any(term["_target_"] == over_classes for term in plain["loss"].values())
+        or any("num_classes" in metric for metric in plain["metrics"].values())
+    ):
         raise ConfigError(
             "data.num_classes=null: this data set is a regression: use loss=mse metrics=regression"
         )
+    if (target := plain["optimizer"]["_target_"]) in EVALUATES_AGAIN:
+        name = target.rpartition(".")[2]
+        if plain["accumulate"] > 1:
+            raise ConfigError(
+                f"accumulate={plain['accumulate']}: {name} evaluates its batch several times a step,"
+                " so must be 1"
+            )
+        if plain["precision"] == "16-mixed":
+            raise ConfigError(
+                f"precision=16-mixed: {name} evaluates its batch several times a step, which scaled"
+                " gradients do not allow; bf16-mixed does"
+            )
+
+
+EVALUATES_AGAIN = ("torch.optim.LBFGS", "theta0.optim.SAM")
+"""Optimizers that evaluate the loss more than once a step."""

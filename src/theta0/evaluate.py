@@ -37,6 +37,7 @@ def evaluate(config: DictConfig) -> dict[str, float]:
     environment.apply(run["threads"])
     with quiet():
         module = Module.from_config(run)
+        module.adapt(run["seeds"]["init"])
         trainer = build(
             run["trainer"] | {"devices": 1, "num_nodes": 1, "strategy": "auto"},
             logger=False,

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -19,7 +20,7 @@ from theta0.errors import ConfigError, first_line
 # What changes only how or where a run is done, not what comes out.
 NOT_IDENTITY = (
     "hydra", "study", "paths", "logger", "threads", "progress", "print_config", "tags",
-    "rendezvous", "search_space",
+    "rendezvous", "search_space", "claims",
 )  # fmt: skip
 _DEVICES = ("accelerator", "devices", "num_nodes", "strategy", "profiler")
 
@@ -71,6 +72,26 @@ def _canonical(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)
     return value
+
+
+def choices_of(hydra: Any) -> dict[str, str]:
+    """Each group's option, from Hydra's node; a list of options (`remedy=[ema,mixup]`) as ema+mixup.
+
+    Hydra itself forgets a group for which a list was chosen. What an option brings along
+    (`init@init.base` of ReZero) is told only where it was said.
+    """
+    said = {override.partition("=")[0] for override in hydra.overrides.task}
+    choices = {
+        group: str(option)
+        for group, option in hydra.runtime.choices.items()
+        if not group.startswith("hydra") and ("@" not in group or group in said)
+    }
+    folders = [Path(s.path) for s in hydra.runtime.config_sources if s.schema == "file"]
+    for override in hydra.overrides.task:
+        group, _, value = override.partition("=")
+        if value.startswith("[") and any((folder / group).is_dir() for folder in folders):
+            choices[group] = "+".join(option.strip() for option in value.strip("[]").split(","))
+    return {group: option for group, option in choices.items() if option != "None"}
 
 
 def run_name(_root_: DictConfig) -> str:

@@ -1,6 +1,7 @@
 """An epoch's metrics: collected on the device, computed once, kept in the checkpoint."""
 
 import copy
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -32,7 +33,7 @@ class MeanLoss(torchmetrics.Metric):
 
 
 class EpochMetrics(nn.Module):
-    """The mean loss and any torchmetrics of one split.
+    """The mean loss, its parts and any torchmetrics of one split.
 
     Batches are gathered and handed on 64 at a time: a torchmetrics update costs 0.1 ms or more,
     whatever the batch, which a small network's step of 1 to 2 ms would feel.
@@ -40,20 +41,32 @@ class EpochMetrics(nn.Module):
 
     FLUSH_EVERY = 64
 
-    def __init__(self, split: str, metrics: dict[str, torchmetrics.Metric]) -> None:
+    def __init__(
+        self,
+        split: str,
+        metrics: dict[str, torchmetrics.Metric],
+        parts: Sequence[str] = (),
+        suffix: str = "",
+    ) -> None:
+        """Values are called `split/name` + suffix; a part of the loss `loss_part`."""
         super().__init__()
-        self.split = split
-        self.loss = MeanLoss()
+        self.split, self.suffix = split, suffix
+        self.losses = nn.ModuleDict({name: MeanLoss() for name in ("loss", *map(_part, parts))})
         self.others = nn.ModuleDict({name: copy.deepcopy(m) for name, m in metrics.items()})
         for metric in self._named().values():
             metric.persistent(True)  # in the checkpoint, so that half an epoch is not lost
-        self._losses: list[Tensor] = []
+        self._losses: list[dict[str, Tensor]] = []
         self._outputs: list[Tensor] = []
         self._targets: list[Tensor] = []
 
-    def add(self, loss: Tensor, output: Tensor, target: Tensor) -> None:
-        """One batch: its mean loss, outputs [n, ...] and targets [n, ...]."""
-        self._losses.append(loss.detach())
+    def add(
+        self, loss: Tensor, output: Tensor, target: Tensor, parts: dict[str, Tensor] | None = None
+    ) -> None:
+        """One batch: its mean loss, outputs [n, ...], targets [n, ...], the loss's parts."""
+        losses = {"loss": loss.detach()}
+        for name, value in (parts or {}).items():
+            losses[_part(name)] = value.detach()
+        self._losses.append(losses)
         self._outputs.append(output.detach())
         self._targets.append(target)
         if len(self._losses) == self.FLUSH_EVERY:
@@ -63,13 +76,17 @@ class EpochMetrics(nn.Module):
         """Hand what was gathered on to torchmetrics."""
         if not self._losses:
             return
-        losses = torch.stack(self._losses).float()
-        sizes = torch.tensor([float(len(target)) for target in self._targets], device=losses.device)
+        device = self._losses[0]["loss"].device
+        sizes = torch.tensor([float(len(target)) for target in self._targets], device=device)
         output, target = torch.cat(self._outputs).float(), torch.cat(self._targets)
         if output.shape == target.shape and output.shape[-1] == 1:  # R² wants vectors
             output, target = output.squeeze(-1), target.squeeze(-1)
         for name, metric in self._named().items():
-            metric.update(*((losses, sizes) if name == "loss" else (output, target)))
+            if name in self.losses:
+                values = torch.stack([losses[name] for losses in self._losses]).float()
+                metric.update(values, sizes)
+            else:
+                metric.update(output, target)
         self._losses, self._outputs, self._targets = [], [], []
 
     def compute(self) -> dict[str, float]:
@@ -77,13 +94,17 @@ class EpochMetrics(nn.Module):
         self.flush()
         values = {}
         for name, metric in self._named().items():
-            values[f"{self.split}/{name}"] = _shortest(metric.compute())
+            values[f"{self.split}/{name}{self.suffix}"] = _shortest(metric.compute())
             metric.reset()
         return values
 
     def _named(self) -> dict[str, torchmetrics.Metric]:
-        metrics = {"loss": self.loss, **dict(self.others.items())}
+        metrics = {**dict(self.losses.items()), **dict(self.others.items())}
         return cast(dict[str, torchmetrics.Metric], metrics)
+
+
+def _part(name: str) -> str:
+    return f"loss_{name}"
 
 
 def _shortest(value: Tensor) -> float:

@@ -1,6 +1,7 @@
 """The LightningModule: network + init hook + loss + optimizer + metrics."""
 
 import hashlib
+import inspect
 import math
 import random
 import time
@@ -17,7 +18,8 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from theta0 import seeds
 from theta0.build import build
-from theta0.data import Batch
+from theta0.data import Batch, attack_space, training_inputs
+from theta0.losses import WeightedSum
 from theta0.metrics import EpochMetrics
 from theta0.optim import build_optimizer
 
@@ -31,8 +33,12 @@ class Module(lightning.LightningModule):
 
     Args:
         network: maps x [n, ...] to outputs [n, num_outputs].
-        init: called once with (network, generator); returns a report a layer (theta0.init.Scheme).
-        loss: maps (outputs, targets) to the mean loss of a batch.
+        init: called once with (network, generator), and with all training `inputs` where it asks
+            for them; returns a report a layer (theta0.init.Scheme).
+        finetune: changes the network in place after the init (theta0.finetune); None trains all.
+        loss: a weighted sum of terms.
+        augmentation: maps a training batch's (x, y) to another, in turn.
+        adversary: attacks inputs (theta0.adversary), in training and for robust metrics; or None.
         metrics: torchmetrics by name, of (outputs, targets); each split gets its own copy.
         optimizer, scheduler: the configuration's nodes, built when the trainer knows the device and
             the number of steps.
@@ -43,8 +49,11 @@ class Module(lightning.LightningModule):
     def __init__(
         self,
         network: nn.Module,
-        init: Callable[[nn.Module, torch.Generator], list[Any]],
-        loss: nn.Module,
+        init: Callable[..., list[Any]],
+        finetune: Callable[[nn.Module], None] | None,
+        loss: WeightedSum,
+        augmentation: list[Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]],
+        adversary: Callable[..., Tensor] | None,
         metrics: dict[str, torchmetrics.Metric],
         optimizer: dict[str, Any],
         scheduler: dict[str, Any],
@@ -53,10 +62,15 @@ class Module(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters(config, logger=False)
-        self.network, self.init, self.loss = network, init, loss
-        self.train_metrics = EpochMetrics("train", metrics)
-        self.val_metrics = EpochMetrics("val", metrics)
-        self.test_metrics = EpochMetrics("test", metrics)
+        self.network, self.init, self.finetune, self.loss = network, init, finetune, loss
+        self.augmentation, self.adversary = augmentation, adversary
+        parts = loss.parts
+        self.train_metrics = EpochMetrics("train", metrics, parts)
+        self.val_metrics = EpochMetrics("val", metrics, parts)
+        self.test_metrics = EpochMetrics("test", metrics, parts)
+        if adversary is not None:
+            self.val_robust = EpochMetrics("val", metrics, parts, suffix="_robust")
+            self.test_robust = EpochMetrics("test", metrics, parts, suffix="_robust")
         self.optimizer_config, self.scheduler_config = optimizer, scheduler
         self.objective = objective
         self.plateau: ReduceLROnPlateau | None = None
@@ -66,6 +80,7 @@ class Module(lightning.LightningModule):
         self._random_states: list[dict[str, Any]] | None = None
         self._plateau_state: dict[str, Any] | None = None
         self._gathered_step = -1
+        self._batch: tuple[Tensor, Tensor]
         self._unchecked: list[tuple[int, Tensor]] = []
 
     @classmethod
@@ -74,7 +89,16 @@ class Module(lightning.LightningModule):
         return cls(
             network=build(config["model"]),
             init=build(config["init"]),
-            loss=build(config["loss"]),
+            finetune=build(config["finetune"]) if config["finetune"] else None,
+            loss=WeightedSum(
+                {
+                    name: build({k: v for k, v in node.items() if k != "scale"})
+                    for name, node in config["loss"].items()
+                },
+                {name: node.get("scale", 1.0) for name, node in config["loss"].items()},
+            ),
+            augmentation=[build(node) for node in config["augmentation"].values()],
+            adversary=build(config["adversary"]) if config["adversary"] else None,
             metrics={name: build(node) for name, node in config["metrics"].items()},
             optimizer=config["optimizer"],
             scheduler=config["scheduler"],
@@ -82,9 +106,24 @@ class Module(lightning.LightningModule):
             config=config,
         )
 
-    def initialise(self, seed: int) -> list[Any]:
-        """Draw θ₀ from the `init` stream of `seed`; returns the init's report, a row a layer."""
-        return self.init(self.network, seeds.generator(seed, "init"))
+    def initialise(self, seed: int, data: lightning.LightningDataModule | None = None) -> list[Any]:
+        """Draw θ₀ from the `init` stream of `seed`; returns the init's report, a row a parameter.
+
+        An init that asks for `inputs` gets all training inputs of `data`, on the CPU.
+        """
+        inputs = {}
+        if "inputs" in inspect.signature(self.init).parameters:
+            assert data is not None, "this init looks at data"
+            inputs["inputs"] = training_inputs(data)
+        report = self.init(self.network, seeds.generator(seed, "init"), **inputs)
+        self.adapt(seed)
+        return report
+
+    def adapt(self, seed: int) -> None:
+        """Freeze or add what `finetune` says: after the init, or before a checkpoint is read."""
+        if self.finetune is not None:
+            seeds.seed_global(seed, "finetune")
+            self.finetune(self.network)
 
     def digest(self) -> str:
         """sha256 over the names, shapes and bytes of the network's parameters and buffers."""
@@ -98,26 +137,70 @@ class Module(lightning.LightningModule):
     # ---------------------------------------------------------------------------------------- steps
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        output = self.network(batch.x)
-        loss = self.loss(output, batch.y)
-        # L-BFGS evaluates a batch several times a step; the epoch's metrics count it once.
-        if self._gathered_step != batch_idx:
+        # SAM and L-BFGS evaluate a batch several times a step: it is augmented once, and the
+        # epoch's metrics count it once.
+        if first := self._gathered_step != batch_idx:
             self._gathered_step = batch_idx
+            self._batch = batch.x, batch.y
+            for augment in self.augmentation:
+                self._batch = augment(*self._batch)
+        x, y = self._batch
+        loss, parts, output = self._training_loss(x, y)
+        if first:
             if batch.weight:
-                self.train_metrics.add(loss, output, batch.y)
+                # Mixed labels are a distribution over classes: the largest share counts.
+                hard = y.argmax(-1) if y.ndim > batch.y.ndim else y
+                self.train_metrics.add(loss, output, hard, parts)
             self._watch(loss, batch.weight)
         return loss if batch.weight == 1.0 else loss * batch.weight
 
+    def _training_loss(self, x: Tensor, y: Tensor) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """(loss, its parts, outputs); with an adversary, attacked inputs have their share in it."""
+        if self.adversary is None:
+            output = self.network(x)
+            return *self.loss(output, y, x, self.network), output
+        share = self.adversary.share  # type: ignore[attr-defined]
+        attacked = self._attack(x, y)
+        output = self.network(attacked)
+        loss, parts = self.loss(output, y, attacked, self.network)
+        if share < 1:
+            output = self.network(x)
+            clean, parts = self.loss(output, y, x, self.network)
+            loss = (1 - share) * clean + share * loss
+        return loss, parts, output
+
+    def _attack(self, x: Tensor, y: Tensor) -> Tensor:
+        assert self.adversary is not None
+        space = attack_space(self.trainer.datamodule, x)  # type: ignore[attr-defined]
+
+        def loss(output: Tensor, target: Tensor) -> Tensor:
+            return self.loss.data_loss(output, target, x, self.network)
+
+        return self.adversary(self.network, loss, x, y, *space)
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate(batch, self.val_metrics)
+        self._evaluate(batch, "val")
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate(batch, self.test_metrics)
+        self._evaluate(batch, "test")
 
-    def _evaluate(self, batch: Batch, metrics: EpochMetrics) -> None:
-        if batch.weight:
-            output = self.network(batch.x)
-            metrics.add(self.loss(output, batch.y), output, batch.y)
+    def _evaluate(self, batch: Batch, split: str) -> None:
+        """The data's terms of the loss alone, so that runs with different penalties compare."""
+        if not batch.weight:
+            return
+        kinds = [("metrics", batch.x)]
+        if self.adversary is not None:
+            kinds.append(("robust", self._attack(batch.x, batch.y)))
+        for kind, x in kinds:
+            output = self.network(x)
+            loss, parts = self.loss.evaluate(output, batch.y, x, self.network)
+            getattr(self, f"{split}_{kind}").add(loss, output, batch.y, parts)
+
+    def _computed(self, split: str) -> dict[str, float]:
+        values: dict[str, float] = getattr(self, f"{split}_metrics").compute()
+        if self.adversary is not None:
+            values |= getattr(self, f"{split}_robust").compute()
+        return values
 
     # --------------------------------------------------------------------------------------- epochs
 
@@ -132,9 +215,14 @@ class Module(lightning.LightningModule):
     def on_train_epoch_start(self) -> None:
         self._gathered_step = -1
         self.epoch_metrics = {}
+        self._move_to("train")
+
+    def on_validation_start(self) -> None:
+        if self.trainer.state.fn == "fit":
+            self._move_to("eval")
 
     def on_validation_epoch_end(self) -> None:
-        values = self.val_metrics.compute()
+        values = self._computed("val")
         if self.trainer.state.fn == "fit" and not math.isfinite(values["val/loss"]):
             raise Diverged(f"val/loss is {values['val/loss']} after step {self.global_step}")
         self._publish(values)
@@ -142,6 +230,7 @@ class Module(lightning.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Before the epoch's checkpoint is written: it holds all that belongs to the epoch."""
         self._check_finite()
+        self._move_to("eval")  # as the checkpoint has it: going there and back costs the last bits
         self._publish(self.train_metrics.compute())
         watched = self.epoch_metrics.get(self.objective["metric"])
         if self.plateau is not None and watched is not None:
@@ -152,8 +241,17 @@ class Module(lightning.LightningModule):
             logger.log_metrics(row, step=self.global_step)
         self.last_metrics = dict(self.epoch_metrics)
 
+    def _move_to(self, point: str) -> None:
+        """A schedule-free optimizer steps at one point ("train") and is judged at another ("eval").
+
+        From a validation on, through the checkpoint, to the next epoch's start it is the latter.
+        """
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        if hasattr(optimizer, point):
+            getattr(optimizer, point)()
+
     def on_test_epoch_end(self) -> None:
-        self._publish(self.test_metrics.compute())
+        self._publish(self._computed("test"))
 
     def _publish(self, values: dict[str, float]) -> None:
         """For callbacks that monitor a metric; loggers get the whole epoch as one row."""
@@ -201,9 +299,12 @@ class Module(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         settings = dict(self.optimizer_config)
+        factory = get_object(settings.pop("_target_"))
+        lr_scales = getattr(self.init, "lr_scales", None)
         optimizer = build_optimizer(
-            get_object(settings.pop("_target_")),
+            factory,
             self.network,
+            lr_scales=lr_scales(self.network, factory) if lr_scales else None,
             scaled_gradients=self.trainer.precision == "16-mixed",
             **settings,
         )

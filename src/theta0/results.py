@@ -44,7 +44,10 @@ class Best(_Part):
 
 
 class Cost(_Part):
-    """Seconds of fit alone (with validation) and of everything; `step_seconds` = fit / steps."""
+    """Seconds of fit alone (with validation) and of everything; `step_seconds` = fit / steps.
+
+    `parameters` are all, `trained` those that are not frozen.
+    """
 
     steps: int
     epochs: int
@@ -52,6 +55,7 @@ class Cost(_Part):
     wall_seconds: float
     step_seconds: float
     parameters: int
+    trained: int
 
 
 class Hashes(_Part):

@@ -20,7 +20,7 @@ from rich.syntax import Syntax
 
 from theta0 import environment, launch, seeds
 from theta0.build import build
-from theta0.identity import config_hash, resolve
+from theta0.identity import choices_of, config_hash, resolve
 from theta0.init import table
 from theta0.module import Diverged, Module
 from theta0.results import FINISHED, Best, Cost, Error, Result, write_atomically
@@ -67,7 +67,7 @@ def train(folder: Path, config: dict[str, Any], result: Result, loggers: list[An
     seeds.seed_global(result.seeds.init, "constructor")
     data = build(config["data"])
     module = Module.from_config(config)
-    log.debug("θ₀:\n%s", table(module.initialise(result.seeds.init)))
+    log.debug("θ₀:\n%s", table(module.initialise(result.seeds.init, data)))
     result.hashes.init = module.digest()
     if config["compile"]:
         module.network.compile()
@@ -162,12 +162,11 @@ def _begin(folder: Path, config: dict[str, Any], digest: str) -> Result:
         if earlier.status in FINISHED:
             return earlier
     hydra = HydraConfig.get()
-    groups = {g: str(o) for g, o in hydra.runtime.choices.items() if not g.startswith("hydra")}
     result = Result(
         run=folder.name,
         study=config["study"],
         overrides=list(hydra.overrides.task),
-        choices={group: option for group, option in groups.items() if option != "None"},
+        choices=choices_of(hydra),
         config=config,
         config_hash=digest,
         seeds=config["seeds"],
@@ -223,6 +222,7 @@ def _take_stock(result: Result, trainer: lightning.Trainer, module: Module, data
         wall_seconds=0.0,
         step_seconds=module.fit_seconds / steps if steps else 0.0,
         parameters=sum(p.numel() for p in module.network.parameters()),
+        trained=sum(p.numel() for p in module.network.parameters() if p.requires_grad),
     )
 
 

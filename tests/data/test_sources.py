@@ -16,6 +16,7 @@ from theta0.data import (
     LinearRegression,
     Mnist5k,
     OpenML,
+    Saturating,
     Source,
     TorchvisionSet,
     load_cached,
@@ -86,6 +87,20 @@ def test_least_squares_recovers_the_line():
     assert [w0, w1, b] == pytest.approx([3.0, -1.0, 2.0], abs=0.01)
     assert np.sqrt(residual[0] / 2000) == pytest.approx(0.1, rel=0.05)
     assert source.load().digest == arrays.digest
+
+
+def test_saturating_rises_with_the_one_and_waves_with_the_other():
+    source = Saturating(noise=0.5, train_samples=3000, test_samples=50, seed=0)
+    arrays = source.load()
+    x, y = arrays.train_x, arrays.train_y[:, 0]
+    assert x.shape == (3000, 2) and arrays.test_y.shape == (50, 1) and y.dtype == np.float32
+    noise = y - np.tanh(2 * x[:, 0]) - np.sin(2 * x[:, 1])
+    assert noise.mean() == pytest.approx(0, abs=4 * 0.5 / 3000**0.5)
+    assert noise.std() == pytest.approx(0.5, abs=4 * 0.5 / 6000**0.5)
+    assert np.abs(np.corrcoef(noise, x.T)[0, 1:]).max() < 4 / 3000**0.5
+    assert source.load().digest == arrays.digest
+    other = Saturating(noise=0.5, train_samples=3000, test_samples=50, seed=1)
+    assert other.load().digest != arrays.digest
 
 
 def test_digest_sees_content_shape_and_dtype():

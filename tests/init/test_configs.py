@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -10,21 +11,34 @@ import torch
 import yaml
 
 from theta0.init import Pretrained
-from theta0.models import MLP, Linear
+from theta0.models import MLP, Linear, ResidualMLP
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-SCHEMES = [
-    "torch_default",
-    "xavier",
-    "xavier_normal",
-    "he",
-    "he_uniform",
-    "lecun",
-    "normal",
-    "uniform",
-    "zeros",
-    "orthogonal",
-]
+# name -> the std of a layer [256 -> 128] that is first, before a ReLU, by hand
+SCHEMES = {
+    "torch_default": (1 / 768) ** 0.5,
+    "xavier": (2 / 384) ** 0.5,
+    "xavier_normal": (2 / 384) ** 0.5,
+    "he": (2 / 256) ** 0.5,
+    "he_uniform": (2 / 256) ** 0.5,
+    "lecun": (1 / 256) ** 0.5,
+    "lecun_uniform": (1 / 256) ** 0.5,
+    "variance_scaling": (1 / 256) ** 0.5,
+    "mup": (2 / 256) ** 0.5,
+    "normal": 0.01,
+    "uniform": 0.1 / 12**0.5,
+    "trunc_normal": 0.02 * 0.8796256610342398,
+    "zeros": 0.0,
+    "orthogonal": (2 / 256) ** 0.5,
+    "delta_orthogonal": (2 / 256) ** 0.5,
+    "sparse": (15 / 256) ** 0.5,
+    "identity": (1 / 256 - 1 / 256**2) ** 0.5,
+    "identity_hadamard": (1 / 256 - 1 / 256**2) ** 0.5,
+    "siren": 30 / 256 / 3**0.5,
+    "mean_field": (2 / 256) ** 0.5,
+}
+BIASES = {"torch_default": "torch", "siren": "torch", "mean_field": "normal"}
+HEADER = r"# paper: .+\n(#   .+\n)*# formula: .+\n(#   .+\n)*# differs: .+\n(#   .+\n)*(?!#)"
 RESOLVED = {
     "${oc.select:model.activation,relu}": "relu",
     "${data.num_features}": 4,
@@ -44,7 +58,7 @@ def read(path):
 @pytest.mark.parametrize("name", SCHEMES)
 def test_init(name):
     path = CONFIGS / "init" / f"{name}.yaml"
-    assert path.read_text().startswith("# ")
+    assert re.match(HEADER, path.read_text())
     cls, arguments = read(path)
     assert arguments.keys() == {field.name for field in dataclasses.fields(cls)}
     reports = cls(**arguments)(MLP(4, 3), torch.Generator().manual_seed(0))
@@ -52,38 +66,27 @@ def test_init(name):
 
 
 def test_init_numbers():
-    """The asked std of a [256 -> 128] ReLU layer under each file, by hand."""
-    expected = {
-        "torch_default": (1 / 768) ** 0.5,
-        "xavier": (2 / 384) ** 0.5,
-        "xavier_normal": (2 / 384) ** 0.5,
-        "he": (2 / 256) ** 0.5,
-        "he_uniform": (2 / 256) ** 0.5,
-        "lecun": (1 / 256) ** 0.5,
-        "normal": 0.01,
-        "uniform": 0.1 / 12**0.5,
-        "zeros": 0.0,
-        "orthogonal": (2 / 256) ** 0.5,
-    }
-    assert expected.keys() == set(SCHEMES)
-    for name, std in expected.items():
+    for name, std in SCHEMES.items():
         cls, arguments = read(CONFIGS / "init" / f"{name}.yaml")
         net = MLP(256, 3, widths=(128,))
         first, bias, *_ = cls(**arguments)(net, torch.Generator().manual_seed(0))
         assert first.asked_std == pytest.approx(std)
         assert first.drawn_std == pytest.approx(std, rel=0.02)
-        assert bias.scheme == ("torch" if name == "torch_default" else "zeros")
+        assert bias.scheme == BIASES.get(name, "zeros")
 
 
 def test_pretrained():
     cls, arguments = read(CONFIGS / "init" / "pretrained.yaml")
     assert cls is Pretrained
-    assert arguments == {"path": "???"}
+    assert arguments.pop("defaults") == [{"/init@rest": "torch_default"}, "_self_"]
+    assert arguments == {"path": "???", "match": "strict", "prefix": None}
 
 
-@pytest.mark.parametrize("cls", [MLP, Linear])
-def test_model(cls):
-    found, arguments = read(CONFIGS / "model" / f"{cls.__name__.lower()}.yaml")
+@pytest.mark.parametrize(
+    ("cls", "name"), [(MLP, "mlp"), (Linear, "linear"), (ResidualMLP, "residual_mlp")]
+)
+def test_model(cls, name):
+    found, arguments = read(CONFIGS / "model" / f"{name}.yaml")
     assert found is cls
     parameters = inspect.signature(cls).parameters
     assert arguments.keys() == parameters.keys()

@@ -8,9 +8,15 @@ import torchvision
 from torch import nn
 
 from theta0.init import (
+    DeltaOrthogonal,
+    Identity,
+    MeanField,
     Normal,
     Orthogonal,
+    Siren,
+    Sparse,
     TorchDefault,
+    TruncatedNormal,
     Uniform,
     VarianceScaling,
     Zeros,
@@ -28,7 +34,14 @@ SCHEMES = {
     "normal": Normal(bias="torch"),
     "uniform": Uniform(),
     "zeros": Zeros(),
+    "truncated": TruncatedNormal(bias="normal", bias_value=0.1),
+    "delta orthogonal": DeltaOrthogonal(),
+    "sparse": Sparse(bias="constant", bias_value=0.5),
+    "hadamard": Identity(expand="hadamard"),
+    "siren": Siren(),
+    "mean field": MeanField(bias_variance=0.1),
 }
+DETERMINISTIC = ("zeros", "hadamard")
 
 
 def generator(seed=0):
@@ -63,9 +76,10 @@ def test_named_output_layer():
     rows = by_name(VarianceScaling(gain=3.0, output_layer="hidden.0")(net, generator()))
     gains = [rows[f"{name}.weight"].gain for name in ("hidden.0", "hidden.2", "output")]
     assert gains == [1.0, 3.0, 3.0]
-    with pytest.raises(ValueError) as error:
-        VarianceScaling(output_layer="head")(net, generator())
-    assert str(error.value) == "output_layer='head': the layers are hidden.0, hidden.2, output"
+    for scheme in (VarianceScaling, Siren, MeanField):
+        with pytest.raises(ValueError) as error:
+            scheme(output_layer="head")(net, generator())
+        assert str(error.value) == "output_layer='head': the layers are hidden.0, hidden.2, output"
 
 
 def test_bias_policies():
@@ -80,6 +94,14 @@ def test_bias_policies():
     assert rows["hidden.0.bias"].scheme == "torch"
     assert rows["hidden.0.bias"].asked_std == pytest.approx(0.1 / math.sqrt(3))
     assert net.output.bias.abs().max().item() <= 1 / math.sqrt(4000)
+    rows = by_name(Normal(bias="constant", bias_value=-0.5)(net, generator()))
+    assert torch.equal(net.hidden[0].bias, torch.full((4000,), -0.5))
+    assert (rows["hidden.0.bias"].scheme, rows["hidden.0.bias"].asked_std) == ("constant", 0.0)
+    rows = by_name(Normal(bias="normal", bias_value=0.2)(net, generator()))
+    assert (rows["output.bias"].scheme, rows["output.bias"].asked_std) == ("normal", 0.2)
+    bias = net.hidden[0].bias.detach()
+    assert abs(bias.mean().item()) < 4 * 0.2 / math.sqrt(4000)
+    assert bias.square().mean().item() == pytest.approx(0.04, rel=4 * math.sqrt(2 / 4000))
 
 
 def test_torch_default_is_an_untouched_network():
@@ -104,7 +126,7 @@ def test_one_seed_one_start(name):
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(values(first), values(second))
     scheme(second, generator(4))
-    assert torch.equal(values(first), values(second)) is (name == "zeros")
+    assert torch.equal(values(first), values(second)) is (name in DETERMINISTIC)
 
 
 def test_draws_are_made_on_the_cpu_whatever_the_default_device():
@@ -130,10 +152,10 @@ def test_dtypes():
     for dtype in (torch.float64, torch.bfloat16):
         net = MLP(64, 10).to(dtype)
         for scheme in SCHEMES.values():
-            rows = by_name(scheme(net, generator()))
-            assert net.hidden[0].weight.dtype == dtype
-            row = rows["hidden.0.weight"]
-            assert row.drawn_std == pytest.approx(row.asked_std, rel=0.03)
+            for row in scheme(net, generator()):
+                assert net.get_parameter(row.name).dtype == dtype
+                error = 8 / math.sqrt(math.prod(row.shape))  # several standard errors
+                assert row.drawn_std == pytest.approx(row.asked_std, rel=error)
 
 
 def test_gradients_are_not_recorded():
@@ -202,7 +224,7 @@ def test_padding_row_stays_zero(name):
     nn.init.ones_(net.weight)
     SCHEMES[name](net, generator())
     assert not net.weight[2].any()
-    assert net.weight[3].any() or name == "zeros"
+    assert net.weight[3].any() or name in ("zeros", "sparse")
 
 
 def test_lazy_layers_are_refused():

@@ -73,6 +73,15 @@ def test_norm_stands_between_linear_and_activation():
     assert [type(m) for m in MLP(8, 2, widths=(16,)).hidden] == [nn.Linear, nn.ReLU]
 
 
+def test_rms_norm_divides_by_the_root_mean_square():
+    net = MLP(8, 2, widths=(16,), norm="rms")
+    assert [type(m) for m in net.hidden] == [nn.Linear, nn.RMSNorm, nn.ReLU]
+    z = net.hidden[0](3 + 2 * torch.randn(64, 8))
+    expected = z / z.square().mean(1, keepdim=True).sqrt()  # the mean stays
+    torch.testing.assert_close(net.hidden[1](z), expected)
+    assert [name for name, _ in net.hidden[1].named_parameters()] == ["weight"]
+
+
 def test_dropout_acts_in_training_only():
     net = MLP(8, 2, widths=(4096,), activation="identity", dropout=0.25)
     assert [type(m) for m in net.hidden] == [nn.Linear, nn.Dropout]
@@ -118,7 +127,8 @@ def test_compiles_without_a_graph_break():
     ("arguments", "message"),
     [
         ({"activation": "rleu"}, "activation='rleu': allowed are relu, "),
-        ({"norm": "group"}, "norm='group': allowed are none, batch, layer"),
+        ({"norm": "group"}, "norm='group': allowed are none, batch, layer, rms, weight"),
+        ({"norm": "group", "widths": ()}, "norm='group': allowed are none, "),
         ({"dropout": 1.0}, "dropout=1.0: "),
         ({"dropout": -0.1}, "dropout=-0.1: "),
         ({"widths": (8, 0)}, "sizes "),

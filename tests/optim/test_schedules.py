@@ -5,6 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import schedulefree
 import torch
 from omegaconf import OmegaConf
 from torch import nn
@@ -198,6 +199,18 @@ def test_one_cycle_gives_no_momentum_to_who_has_none(factory):
     rows = cycled(optimizer(factory), 20)
     assert not any(row.get("momentum") for row in rows)
     assert [row["lr"] / LR for row in rows] == pytest.approx(cycle(20, 0.04, 1.0, 4e-6), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("factory", "key"),
+    [(schedulefree.SGDScheduleFree, "momentum"), (schedulefree.AdamWScheduleFree, "betas")],
+)
+def test_one_cycle_leaves_alone_what_says_where_an_average_is(factory, key):
+    on = optimizer(factory)
+    on.train()
+    rows = cycled(on, 20)
+    assert {str(row[key]) for row in rows} == {str(on.defaults[key])}
+    assert max(row["lr"] for row in rows) == pytest.approx(LR)
 
 
 def test_one_cycle_with_one_step_of_warmup():

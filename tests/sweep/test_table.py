@@ -37,7 +37,13 @@ def made(optimizer="adam", init="he", seed=0, status="done", **changes):
 
 def cost(wall):
     return Cost(
-        steps=10, epochs=1, fit_seconds=1.0, wall_seconds=wall, step_seconds=0.1, parameters=7
+        steps=10,
+        epochs=1,
+        fit_seconds=1.0,
+        wall_seconds=wall,
+        step_seconds=0.1,
+        parameters=7,
+        trained=7,
     )
 
 
@@ -217,6 +223,7 @@ def test_one_row_a_run(tmp_path):
         "cost.wall_seconds": "1.0",
         "cost.step_seconds": "0.1",
         "cost.parameters": "7",
+        "cost.trained": "7",
         "hashes.init": "a",
         "hashes.final": "b",
         "hashes.data": "c",

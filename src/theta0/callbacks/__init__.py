@@ -1,5 +1,8 @@
 """Lightning callbacks of theta0; any other callback is named in a config by its `_target_`."""
 
+from theta0.callbacks.adaptive_clipping import AdaptiveClipping
 from theta0.callbacks.checkpoint import Checkpoint
+from theta0.callbacks.gradient_noise import GradientNoise
+from theta0.callbacks.weight_average import EMA, SWA, WeightAverage
 
-__all__ = ["Checkpoint"]
+__all__ = ["EMA", "SWA", "AdaptiveClipping", "Checkpoint", "GradientNoise", "WeightAverage"]

@@ -72,6 +72,7 @@ class DataModule(pl.LightningDataModule):
         self.mean = self._per_channel("mean", mean)
         self.std = self._per_channel("std", std)
         self.splits: dict[str, tuple[Tensor, Tensor]] = {}  # x and y of train, val and test
+        self.bounded = False  # whether the inputs were scaled to [0, 1] before normalisation
         self._digest = ""
 
     def prepare_data(self) -> None:
@@ -83,6 +84,7 @@ class DataModule(pl.LightningDataModule):
             arrays = load_cached(self.source)
             self._check(arrays)
             self._digest = arrays.digest
+            self.bounded = arrays.scale != 1.0
             self.splits = self._split(arrays)
         self.splits = {
             name: (x.to(self.device), y.to(self.device)) for name, (x, y) in self.splits.items()
@@ -104,6 +106,12 @@ class DataModule(pl.LightningDataModule):
         """Rows in `train`, `val` and `test`."""
         self.setup()
         return {name: len(y) for name, (_, y) in self.splits.items()}
+
+    @property
+    def train_inputs(self) -> Tensor:
+        """All inputs of the training split, `[N, *shape]`."""
+        self.setup()
+        return self.splits["train"][0]
 
     def train_dataloader(self) -> BatchLoader:
         # overfitting to some batches means the same ones every epoch
@@ -224,6 +232,32 @@ def channel_statistics(x: Tensor) -> tuple[list[float], list[float]]:
     std = centred.square_().mean(2).mean(0, dtype=torch.float64).sqrt()
     is_constant = std <= 1e-6 * mean.abs()  # what float32 rounding leaves of zero
     return mean.tolist(), std.masked_fill(is_constant, 1.0).tolist()
+
+
+def training_inputs(data: pl.LightningDataModule) -> Tensor:
+    """All training inputs of any data module, before a trainer has moved it to a device."""
+    data.prepare_data()
+    data.setup("fit")
+    if isinstance(data, DataModule):
+        return data.train_inputs
+    return torch.cat([batch[0] for batch in data.train_dataloader()])
+
+
+def attack_space(
+    data: pl.LightningDataModule, x: Tensor
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """(std, low, high), each to be broadcast with inputs x: what an attack has to know of its data.
+
+    One unit of the data before normalisation (an image's range is 1) is 1/std of x, and x lies
+    between low and high: 0 and 1 before normalisation; None where inputs have no bounds.
+    """
+    mean, std = getattr(data, "mean", None), getattr(data, "std", None)
+    if mean is None or std is None:
+        return x.new_ones(()), None, None
+    means, stds = _along_channels(mean, x), _along_channels(std, x)
+    if not getattr(data, "bounded", False):
+        return stds, None, None
+    return stds, (0 - means) / stds, (1 - means) / stds
 
 
 def _along_channels(values: list[float], x: Tensor) -> Tensor:

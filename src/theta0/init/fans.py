@@ -1,8 +1,8 @@
-"""Fans: how many products a unit sums, and how many sums one input enters."""
+"""The geometry of a layer: its fans, and its weight as a map from inputs to outputs."""
 
 import math
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 WEIGHTED = (nn.Linear, _ConvNd, nn.Embedding)
@@ -10,7 +10,10 @@ WEIGHTED = (nn.Linear, _ConvNd, nn.Embedding)
 
 
 def fans(layer: nn.Module) -> tuple[int, int]:
-    """(fan_in, fan_out) of a layer, as its arithmetic has them.
+    """(fan_in, fan_out): how many products a unit sums, and how many sums one input enters.
+
+    They come from the layer, never from a tensor's shape: in the weights [K, out, in] of K stacked
+    networks, for one, nothing says that the first dimension is no fan.
 
     - Linear: in_features, out_features.
     - Conv and ConvTranspose: channels a group · kernel size, in and out. Torch reads fans off the
@@ -31,3 +34,33 @@ def fans(layer: nn.Module) -> tuple[int, int]:
     if isinstance(layer, nn.Embedding):
         return 1, layer.embedding_dim
     raise TypeError(f"{type(layer).__name__} has no fans: it is not Linear, Conv or Embedding")
+
+
+def maps(weight: Tensor, layer: nn.Module) -> Tensor:
+    """The values of `layer.weight` as a view [groups, outputs, inputs, *kernel] of them.
+
+    Outputs and inputs are a group's channels for Conv and ConvTranspose. Linear is [1, out, in]. An
+    Embedding maps one-hot rows: [1, embedding_dim, num_embeddings].
+
+    Raises:
+        TypeError: the layer is none of these.
+    """
+    if isinstance(layer, nn.Linear):
+        return weight.unsqueeze(0)
+    if isinstance(layer, _ConvNd):
+        grouped = weight.unflatten(0, (layer.groups, -1))
+        return grouped.transpose(1, 2) if layer.transposed else grouped
+    if isinstance(layer, nn.Embedding):
+        return weight.T.unsqueeze(0)
+    raise TypeError(f"{type(layer).__name__} is no map: it is not Linear, Conv or Embedding")
+
+
+def centre(maps: Tensor) -> Tensor:
+    """The view [groups, outputs, inputs] of `maps` at the kernel's centre.
+
+    Of an even kernel the centre is the entry before the middle, which `padding="same"` puts on the
+    input at the output's own place.
+    """
+    for size in maps.shape[3:]:
+        maps = maps.select(3, (size - 1) // 2)
+    return maps

@@ -16,7 +16,10 @@ class LayerReport:
         shape: its shape.
         fan_in, fan_out: of the layer; None where it has none.
         scheme: what filled it. "kept": nothing did, the constructor's values stand; "tied to NAME":
-            it is the parameter NAME, which was filled there.
+            it is the parameter NAME, which was filled there; "... through NAME": the parameter is
+            part of a weight (or bias) under the parametrisation NAME, and that weight is what the
+            scheme drew; "... changed by NAME": it is what NAME makes of the draw. Fans and gain
+            are then the weight's, shape and drawn_std the parameter's.
         gain: the factor used; None for a scheme without one.
         asked_std: the standard deviation that the scheme's formula asks for.
         drawn_std: that of the values which came out (divided by n, about their own mean).

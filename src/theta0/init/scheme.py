@@ -7,40 +7,42 @@ parameter's device. So one seed gives one θ₀ on every device, whatever else c
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.parameter import is_lazy
+from torch.nn.utils.parametrize import is_parametrized
 
+from theta0.init.bias import Bias
 from theta0.init.fans import WEIGHTED, fans
+from theta0.init.gains import Activation
 from theta0.init.gains import gain as gain_of
 from theta0.init.report import LayerReport, drawn_std
 
 NORMALISATION = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 """_NormBase: BatchNorm1d to 3d, SyncBatchNorm, InstanceNorm1d to 3d."""
 
+Facts = dict[str, Any]
+"""What a `LayerReport` says beyond the parameter's name, shape and values."""
 
-@dataclass(kw_only=True)
-class Scheme(ABC):
+
+class TensorScheme(ABC):
     """Base of the schemes that fill one weight at a time.
 
-    Weighted layers (Linear, Conv, ConvTranspose, Embedding) get `fill`, their biases the policy;
-    normalisation layers weight 1, bias 0 and fresh running statistics. A shared parameter is
+    Weighted layers (Linear, Conv, ConvTranspose, Embedding) get `fill`, their biases what `biases`
+    says; normalisation layers weight 1, bias 0 and fresh running statistics. A shared parameter is
     filled once, where it comes first. What no rule covers keeps the constructor's values.
 
-    Args:
-        bias: "zeros", or "torch": U(±1/√fan_in) as in `nn.Linear` and `nn.Conv`.
+    A parametrised weight (torch.nn.utils.parametrizations: weight_norm, ...) is assigned to, so
+    that the weight in use is the one a plain layer would have got, or what the parametrisation
+    makes of it where it cannot yield that one; the report of its parameters says which.
     """
-
-    bias: Literal["zeros", "torch"] = "zeros"
-
-    def __post_init__(self) -> None:
-        require("bias", self.bias, ("zeros", "torch"))
 
     @property
     @abstractmethod
@@ -53,8 +55,12 @@ class Scheme(ABC):
     ) -> float:
         """Draw `weight`, the values of `layer.weight`, in place; return the std asked for."""
 
+    @abstractmethod
+    def biases(self, network: nn.Module) -> Callable[[nn.Module], Bias]:
+        """The rule layer -> policy of its bias, for this network."""
+
     def gains(self, network: nn.Module) -> Callable[[nn.Module], float] | None:
-        """The rule layer -> gain for this network; None for a scheme that has no gain."""
+        """The rule layer -> gain, for this network; None for a scheme that has no gain."""
         return None
 
     @torch.no_grad()
@@ -62,8 +68,8 @@ class Scheme(ABC):
         """Fill `network` in place; return one report a parameter, in module order.
 
         Raises:
-            ValueError: the generator is not on the CPU, a parameter has no shape yet, or the
-                output layer that was named does not exist.
+            ValueError: the generator is not on the CPU, a parameter has no shape yet, a weight is
+                neither a parameter nor can be assigned to, or the scheme does not fit the network.
         """
         if generator.device.type != "cpu":
             raise ValueError(f"init draws on the CPU, but the generator is on {generator.device}")
@@ -71,66 +77,88 @@ class Scheme(ABC):
             if is_lazy(parameter):
                 raise ValueError(f"{name} has no shape yet: run a batch through the network first")
 
-        gain_rule = self.gains(network)
-        filled: dict[nn.Parameter, str] = {}
-        reports = []
+        gain_rule, bias_rule = self.gains(network), self.biases(network)
+
+        def draw(layer: nn.Module, key: str, old: Tensor) -> tuple[Tensor, Facts] | None:
+            """The values that `layer.key` starts with and their facts; None where it is kept."""
+            values = torch.empty(old.shape, dtype=old.dtype, device="cpu")
+            if isinstance(layer, WEIGHTED) and key == "weight":
+                gain = gain_rule(layer) if gain_rule else None
+                std = self.fill(values, layer, gain or 0.0, generator)
+                if isinstance(layer, nn.Embedding) and layer.padding_idx is not None:
+                    values[layer.padding_idx] = 0
+                facts = {"scheme": self.name, "gain": gain, "asked_std": std, **_fans(layer)}
+            elif isinstance(layer, WEIGHTED) and key == "bias":
+                bias = bias_rule(layer)
+                std = bias.fill(values, layer, generator)
+                facts = {"scheme": bias.policy, "asked_std": std}
+            elif isinstance(layer, NORMALISATION) and key in ("weight", "bias"):
+                values.fill_(1.0 if key == "weight" else 0.0)
+                facts = {"scheme": "ones" if key == "weight" else "zeros", "asked_std": 0.0}
+            else:
+                return None
+            return values, facts
+
+        reports: list[LayerReport] = []
+        done: dict[Tensor, str] = {}  # parameters reported, and their names
+        assigned: dict[Tensor, Facts] = {}  # parameters of parametrised tensors
         for layer_name, layer in network.named_modules():
+            prefix = f"{layer_name}." if layer_name else ""
             if isinstance(layer, _NormBase):
                 layer.reset_running_stats()
+            with _naming(f"{prefix}weight"):
+                parametrised = _parametrised(layer)
+            for key in parametrised:
+                with _naming(prefix + key):
+                    if (drawn := draw(layer, key, getattr(layer, key))) is not None:
+                        assigned |= _assign(layer, key, *drawn)
             for key, parameter in layer.named_parameters(recurse=False, remove_duplicate=False):
-                is_weight = isinstance(layer, WEIGHTED) and key == "weight"
-                gain, asked_std = None, None
-                if parameter in filled:
-                    scheme = f"tied to {filled[parameter]}"
-                elif is_weight:
-                    scheme = self.name
-                    gain = gain_rule(layer) if gain_rule else None
-                    asked_std = self._fill_weight(parameter, layer, gain or 0.0, generator)
-                elif isinstance(layer, WEIGHTED) and key == "bias":
-                    scheme = self.bias
-                    asked_std = self._fill_bias(parameter, layer, generator)
-                elif isinstance(layer, NORMALISATION) and key in ("weight", "bias"):
-                    scheme = "ones" if key == "weight" else "zeros"
-                    asked_std = 0.0
-                    parameter.fill_(1.0 if key == "weight" else 0.0)
+                facts: Facts
+                if parameter in done:
+                    facts = {"scheme": f"tied to {done[parameter]}"}
+                    facts |= _fans(layer) if isinstance(layer, WEIGHTED) and key == "weight" else {}
+                elif parameter in assigned:
+                    facts = assigned[parameter]
                 else:
-                    scheme = "kept"
-                fan_in, fan_out = fans(layer) if is_weight else (None, None)
+                    with _naming(prefix + key):
+                        drawn = draw(layer, key, parameter)
+                    facts = {"scheme": "kept"}
+                    if drawn is not None:
+                        values, facts = drawn
+                        parameter.copy_(values)
                 report = LayerReport(
                     layer=layer_name,
                     parameter=key,
                     shape=tuple(parameter.shape),
-                    fan_in=fan_in,
-                    fan_out=fan_out,
-                    scheme=scheme,
-                    gain=gain,
-                    asked_std=asked_std,
                     drawn_std=drawn_std(parameter),
+                    **facts,
                 )
-                filled.setdefault(parameter, report.name)
+                done.setdefault(parameter, report.name)
                 reports.append(report)
         return reports
 
-    def _fill_weight(
-        self, parameter: Tensor, layer: nn.Module, gain: float, generator: torch.Generator
-    ) -> float:
-        values = torch.empty(parameter.shape, dtype=parameter.dtype, device="cpu")
-        asked_std = self.fill(values, layer, gain, generator)
-        if isinstance(layer, nn.Embedding) and layer.padding_idx is not None:
-            values[layer.padding_idx] = 0
-        parameter.copy_(values)
-        return asked_std
 
-    def _fill_bias(self, parameter: Tensor, layer: nn.Module, generator: torch.Generator) -> float:
-        if self.bias == "zeros":
-            parameter.zero_()
-            return 0.0
-        weight = layer.weight
-        assert isinstance(weight, Tensor)
-        bound = 1 / math.sqrt(max(1, math.prod(weight.shape[1:])))  # fan_in as torch reads it
-        values = torch.empty(parameter.shape, dtype=parameter.dtype, device="cpu")
-        parameter.copy_(values.uniform_(-bound, bound, generator=generator))
-        return bound / math.sqrt(3)
+@dataclass(kw_only=True)
+class Scheme(TensorScheme):
+    """Base of the schemes with one bias policy for all layers.
+
+    Args:
+        bias: "zeros", "torch" (U(±1/√fan_in) as in `nn.Linear` and `nn.Conv`), "constant" or
+            "normal".
+        bias_value: the constant, or the normal's standard deviation; 0 otherwise.
+
+    Raises:
+        ValueError: an unknown policy, or a value that it cannot have.
+    """
+
+    bias: Literal["zeros", "torch", "constant", "normal"] = "zeros"
+    bias_value: float = 0.0
+
+    def __post_init__(self) -> None:
+        Bias(self.bias, self.bias_value)
+
+    def biases(self, network: nn.Module) -> Callable[[nn.Module], Bias]:
+        return lambda layer: Bias(self.bias, self.bias_value)
 
 
 @dataclass(kw_only=True)
@@ -141,11 +169,12 @@ class GainScheme(Scheme):
     output layer, which has a gain of its own, nor an Embedding, whose gain is 1.
 
     Args:
-        gain: "forward", "torch" or a number > 0; see `theta0.init.gain`.
+        gain: "forward", "backward", "critical", "torch" or a number > 0; see `theta0.init.gain`.
         output_gain: the output layer's, a number >= 0.
-        activation: what follows the hidden layers: a name in `ACTIVATIONS`.
+        activation: what follows the hidden layers: a name in `ACTIVATIONS`, or any elementwise
+            function or module.
         output_layer: name of the output layer; None: the last Linear or Conv in module order.
-        bias: see `Scheme`.
+        bias, bias_value: see `Scheme`.
 
     Raises:
         ValueError: an unknown rule, activation or policy, or a gain that is out of range.
@@ -153,7 +182,7 @@ class GainScheme(Scheme):
 
     gain: str | float = 1.0
     output_gain: float = 1.0
-    activation: str = "relu"
+    activation: Activation = "relu"
     output_layer: str | None = None
 
     def __post_init__(self) -> None:
@@ -164,7 +193,7 @@ class GainScheme(Scheme):
 
     def gains(self, network: nn.Module) -> Callable[[nn.Module], float]:
         hidden = gain_of(self.gain, self.activation)
-        output = self._find_output(network)
+        output = find_output(network, self.output_layer)
 
         def rule(layer: nn.Module) -> float:
             if layer is output:
@@ -173,18 +202,74 @@ class GainScheme(Scheme):
 
         return rule
 
-    def _find_output(self, network: nn.Module) -> nn.Module | None:
-        layers = {name: m for name, m in network.named_modules() if isinstance(m, WEIGHTED)}
-        if self.output_layer is None:
-            maps = [m for m in layers.values() if isinstance(m, nn.Linear | _ConvNd)]
-            return maps[-1] if maps else None
-        if self.output_layer not in layers:
-            names = ", ".join(layers)
-            raise ValueError(f"output_layer={self.output_layer!r}: the layers are {names}")
-        return layers[self.output_layer]
+
+def find_output(network: nn.Module, name: str | None) -> nn.Module | None:
+    """The layer called `name`; by default the last Linear or Conv in module order, if any.
+
+    Raises:
+        ValueError: no weighted layer has this name.
+    """
+    layers = {key: m for key, m in network.named_modules() if isinstance(m, WEIGHTED)}
+    if name is None:
+        maps = [m for m in layers.values() if isinstance(m, nn.Linear | _ConvNd)]
+        return maps[-1] if maps else None
+    if name not in layers:
+        raise ValueError(f"output_layer={name!r}: the layers are {', '.join(layers)}")
+    return layers[name]
 
 
 def require(key: str, value: str, allowed: tuple[str, ...]) -> None:
     """Raise a ValueError, one line, unless `value` is one of those allowed."""
     if value not in allowed:
         raise ValueError(f"{key}={value!r}: allowed are {', '.join(allowed)}")
+
+
+@contextmanager
+def _naming(parameter: str) -> Iterator[None]:
+    """Errors within are about this parameter."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{parameter}: {error}") from None
+
+
+def _fans(layer: nn.Module) -> Facts:
+    return dict(zip(("fan_in", "fan_out"), fans(layer), strict=True))
+
+
+def _parametrised(layer: nn.Module) -> list[str]:
+    """The names of the layer's parametrised tensors.
+
+    Raises:
+        ValueError: the layer's weight is neither such a tensor nor a parameter, so that it would
+            silently stay as it is (the old `torch.nn.utils.weight_norm`, `prune`).
+    """
+    keys = list(layer.parametrizations) if is_parametrized(layer) else []  # type: ignore[arg-type]
+    if isinstance(layer, WEIGHTED) and "weight" not in [*keys, *layer._parameters]:
+        raise ValueError(
+            "is not a parameter, so no scheme can fill it; under torch.nn.utils.parametrizations"
+            " it could"
+        )
+    return keys
+
+
+def _assign(layer: nn.Module, key: str, values: Tensor, facts: Facts) -> dict[Tensor, Facts]:
+    """Make `values` the parametrised tensor; return the facts of the parameters it is made of."""
+    parametrisations: Any = layer.parametrizations[key]  # type: ignore[index]
+    names = " of ".join(type(p).__name__.lstrip("_") for p in reversed(parametrisations))
+    if not all(hasattr(p, "right_inverse") for p in parametrisations):
+        raise ValueError(f"{names} has no right_inverse, so no value can be assigned to it")
+    try:
+        setattr(layer, key, values.to(getattr(layer, key).device))
+    except NotImplementedError as error:
+        raise ValueError(f"no value can be assigned to {names}: {error}") from None
+    result = getattr(layer, key).cpu()
+    if not result.isfinite().all():  # weight norm of a row of zeros: 0·0/0
+        raise ValueError(f"{names} cannot yield the values of {facts['scheme']}: some become nan")
+    distance = (result - values).double().norm()
+    exact = distance <= 0.01 * values.double().norm()
+    scheme = f"{facts['scheme']} {'through' if exact else 'changed by'} {names}"
+    return {
+        parameter: {**facts, "scheme": scheme, "asked_std": None}
+        for parameter in parametrisations.parameters(recurse=False)
+    }

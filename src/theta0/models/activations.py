@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Sin(nn.Module):
-    """sin(x), elementwise (Sitzmann et al. 2020, with ω₀ = 1: scale the weights instead)."""
+    """sin(x), elementwise (Sitzmann et al. 2020, with ω₀ = 1: the weights carry it)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.sin(x)

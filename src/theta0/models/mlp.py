@@ -1,24 +1,13 @@
 """The multilayer perceptron: the network in which initialisation is easiest to see."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
 
 from theta0.models.activations import activation as make_activation
-
-NORMS: dict[str, Callable[[int], nn.Module] | None] = {
-    "none": None,
-    "batch": nn.BatchNorm1d,
-    "layer": nn.LayerNorm,
-}
-
-
-class Residual(nn.Sequential):
-    """x + f(x), f being the modules in sequence (He et al. 2016, eq. 1)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + super().forward(x)
+from theta0.models.norms import linear, normalisation
+from theta0.models.residual import Residual
 
 
 class MLP(nn.Module):
@@ -34,7 +23,8 @@ class MLP(nn.Module):
         widths: units of each hidden layer; empty gives a linear model.
         activation: a name in `ACTIVATIONS`.
         dropout: probability in [0, 1) that a hidden unit is zeroed while training.
-        norm: "none", "batch" (BatchNorm1d) or "layer" (LayerNorm), before the activation.
+        norm: "none", or before the activation "batch" (BatchNorm1d), "layer" (LayerNorm) or "rms"
+            (RMSNorm); or "weight": every affine map's weight is g·v/‖v‖, the output layer's too.
         bias: whether the affine maps have a bias, the output layer's included.
         residual: add a hidden layer's input to its output wherever the two widths are equal.
 
@@ -57,15 +47,12 @@ class MLP(nn.Module):
         sizes = [in_features, *widths]
         if min(*sizes, out_features) < 1:
             raise ValueError(f"sizes {[*sizes, out_features]}: every layer needs at least 1 unit")
-        if norm not in NORMS:
-            raise ValueError(f"norm={norm!r}: allowed are {', '.join(NORMS)}")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout={dropout}: must lie in [0, 1)")
 
         def hidden_layer(n_in: int, n_out: int) -> list[nn.Module]:
-            layer: list[nn.Module] = [nn.Linear(n_in, n_out, bias=bias)]
-            if (make_norm := NORMS[norm]) is not None:
-                layer.append(make_norm(n_out))
+            layer: list[nn.Module] = [linear(n_in, n_out, bias=bias, norm=norm)]
+            layer += normalisation(norm, n_out)
             if not isinstance(phi := make_activation(activation), nn.Identity):
                 layer.append(phi)
             if dropout > 0:
@@ -73,7 +60,7 @@ class MLP(nn.Module):
             return [Residual(*layer)] if residual and n_in == n_out else layer
 
         self.hidden = nn.Sequential(*(m for pair in pairwise(sizes) for m in hidden_layer(*pair)))
-        self.output = nn.Linear(sizes[-1], out_features, bias=bias)
+        self.output = linear(sizes[-1], out_features, bias=bias, norm=norm)
 
     def forward(self, x: Tensor) -> Tensor:
         """x [N, ...], flattened to [N, in_features] -> [N, out_features]."""

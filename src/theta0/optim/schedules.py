@@ -58,11 +58,12 @@ def one_cycle(
 ) -> OneCycleLR:
     """torch's OneCycleLR whose peak is the optimizer's own rate (Smith & Topin 2018).
 
-    Momentum (or β₁) runs the other way round, 0.95 → 0.85 → 0.95, where the optimizer has one.
+    Momentum (or β₁) runs the other way round, 0.95 → 0.85 → 0.95, where the optimizer has one;
+    a schedule-free optimizer's stays, since it says where the average is.
     """
     total = _known(total_steps)
     rising = 1 - 1e-9 if warmup * total == 1 else warmup * total  # torch divides by rising − 1
-    momentum = any(
+    momentum = not hasattr(optimizer, "eval") and any(
         key in optimizer.defaults and optimizer.defaults[key] for key in ("momentum", "betas")
     )
     return OneCycleLR(

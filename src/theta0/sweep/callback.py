@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from hydra.core.utils import JobStatus
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from theta0.errors import ConfigError
 
@@ -34,6 +35,8 @@ class StudyCallback(Callback):
         if not _speaks():
             return
         folder = Path(config.hydra.runtime.output_dir)
+        if kwargs["job_return"].status == JobStatus.FAILED:
+            return  # before there was a result to tell of it: Hydra raises the error itself
         print(f"everything is in {_relative(folder)}")
         try:
             failed = Result.read(folder).status == "failed"
@@ -47,6 +50,7 @@ class StudyCallback(Callback):
         from rich.console import Console
 
         from theta0.results import read_study
+        from theta0.sweep.claims import judge
         from theta0.sweep.table import summary, write_csv
 
         folder = Path(config.hydra.sweep.dir)
@@ -54,6 +58,9 @@ class StudyCallback(Callback):
         write_csv(results, folder / "results.csv")
         console = Console()
         console.print(summary(results, title=f"study {folder.name}"))
+        claims = OmegaConf.to_container(config.get("claims") or OmegaConf.create([]))
+        for verdict in judge(claims, results, folder):  # type: ignore[arg-type]
+            console.print(verdict.line, markup=False, soft_wrap=True)
         failed = [result for result in results if result.status == "failed"]
         for result in failed:
             reason = result.error.line if result.error else ""

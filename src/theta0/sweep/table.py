@@ -53,7 +53,7 @@ def cells(results: Sequence[Result]) -> dict[tuple[str, ...], list[Result]]:
     columns = cell_columns(results)
     grouped: dict[tuple[str, ...], list[Result]] = {}
     for result in results:
-        grouped.setdefault(tuple(_cell_value(result, column) for column in columns), []).append(
+        grouped.setdefault(tuple(cell_value(result, column) for column in columns), []).append(
             result
         )
     return dict(sorted(grouped.items()))
@@ -73,7 +73,8 @@ def _swept(results: Sequence[Result]) -> list[str]:
     return sorted(k for k in keys if len({str(_value(result.config, k)) for result in results}) > 1)
 
 
-def _cell_value(result: Result, column: str) -> str:
+def cell_value(result: Result, column: str) -> str:
+    """A group's option, or the value of a dotted key, as text."""
     return result.choices.get(column) or str(_value(result.config, column))
 
 

@@ -1,0 +1,44 @@
+"""Normalisations by name: of what a layer gives, or of its weights."""
+
+from collections.abc import Callable
+
+from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
+
+NORMS: dict[str, Callable[[int], nn.Module] | None] = {
+    "none": None,
+    "batch": nn.BatchNorm1d,  # Ioffe & Szegedy 2015
+    "layer": nn.LayerNorm,  # Ba et al. 2016
+    "rms": nn.RMSNorm,  # Zhang & Sennrich 2019
+    "weight": None,  # no module of its own: `linear` changes how the weight is parametrised
+}
+
+
+def normalisation(norm: str, features: int) -> list[nn.Module]:
+    """The module of its own that `norm` is, for so many features, or none.
+
+    Raises:
+        ValueError: `norm` is not a key of `NORMS`.
+    """
+    _require(norm)
+    make = NORMS[norm]
+    return [] if make is None else [make(features)]
+
+
+def linear(n_in: int, n_out: int, *, bias: bool, norm: str) -> nn.Linear:
+    """x Wᵀ + b; where `norm` is "weight", W = g·v/‖v‖ row by row (Salimans & Kingma 2016, eq. 2).
+
+    The state dict then holds g [n_out, 1] and v [n_out, n_in] in place of W, as
+    `parametrizations.weight.original0` and `original1`.
+
+    Raises:
+        ValueError: `norm` is not a key of `NORMS`.
+    """
+    _require(norm)
+    layer = nn.Linear(n_in, n_out, bias=bias)
+    return weight_norm(layer) if norm == "weight" else layer
+
+
+def _require(norm: str) -> None:
+    if norm not in NORMS:
+        raise ValueError(f"norm={norm!r}: allowed are {', '.join(NORMS)}")
