@@ -22,8 +22,8 @@ def test_a_remedy_says_where_it_is_from_and_what_it_does(name):
 TOGETHER = (
     "[accumulation,batch_norm,clip_adaptive,crop,cutmix,dropout,early_stopping,ema]",
     "[clip_norm,erasing,fgsm,flip,gradient_noise,l1,l2,label_smoothing,layer_norm]",
-    "[clip_value,mixup,noise,pgd,rms_norm,rotation]",
-    "[mixed_precision,none,shift,swa,weight_norm]",
+    "[mixup,noise,pgd,rms_norm,rotation]",
+    "[clip_value,mixed_precision,none,shift,swa,weight_norm]",
 )
 
 

@@ -23,7 +23,8 @@ def build(node: dict[str, Any], **offered: Any) -> Any:
     try:
         asked = inspect.signature(component).parameters
         known = {name: value for name, value in offered.items() if name in asked}
-        return instantiate(node, _convert_="all", **known)
+        # Called by us: Hydra would make plain dictionaries of what is offered as dataclasses.
+        return instantiate(node, _convert_="all", _partial_=True)(**known)
     except InstantiationException as error:
         cause: BaseException = error
         while isinstance(cause, InstantiationException) and cause.__cause__ is not None:

@@ -305,7 +305,8 @@ class Module(lightning.LightningModule):
             factory,
             self.network,
             lr_scales=lr_scales(self.network, factory) if lr_scales else None,
-            scaled_gradients=self.trainer.precision == "16-mixed",
+            # Under bf16 nothing is scaled, but Lightning refuses to clip beside a fused step.
+            scaled_gradients=self.trainer.precision in ("16-mixed", "bf16-mixed"),
             **settings,
         )
         total = self.trainer.estimated_stepping_batches
