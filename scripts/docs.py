@@ -19,7 +19,7 @@ TOP = """\
 # The catalogue
 
 Every option of `init`, `optimizer` and `remedy`: its formula, where it comes from, and where
-implementations differ. This page is written by `python scripts/docs.py` from the files in `configs/`.
+implementations differ. `python scripts/docs.py` writes this page from the files in `configs/`.
 
 In formulas g is the gradient, θ a parameter, lr the learning rate (with its schedule), λ the weight
 decay, and m̂, v̂ are bias-corrected.

@@ -1,4 +1,4 @@
-"""docs/corrections.md, a test a section: the difference between what is often said and what holds."""
+"""docs/corrections.md, a test a section: what is often said against what holds."""
 
 import math
 import re

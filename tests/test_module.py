@@ -1,4 +1,4 @@
-"""What the module adds to a run: inits that see data, rates a layer, points, frozen parts, attacks."""
+"""What the module adds: inits that see data, rates a layer, points, frozen parts, attacks."""
 
 import pytest
 import torch

@@ -75,7 +75,7 @@ def _canonical(value: Any) -> Any:
 
 
 def choices_of(hydra: Any) -> dict[str, str]:
-    """Each group's option, from Hydra's node; a list of options (`remedy=[ema,mixup]`) as ema+mixup.
+    """Each group's option, from Hydra's node; a list (`remedy=[ema,mixup]`) as ema+mixup.
 
     Hydra itself forgets a group for which a list was chosen. What an option brings along
     (`init@init.base` of ReZero) is told only where it was said.

@@ -1,131 +1,34 @@
-"""The schema of a composed configuration: what may stand in it, checked before torch is imported.
+"""The schema of each component that theta0 ships, by group and `_target_`."""
 
-A component (optimizer, init, ...) is checked by the schema of its `_target_`; a user's own
-`_target_` takes whatever keys it has. The first thing that is wrong becomes one line: key, value,
-what is allowed, and the nearest right spelling.
-"""
+from typing import Annotated, Any, Literal
 
-import re
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, get_args
+from pydantic import BaseModel, Field, create_model
 
-from omegaconf import DictConfig
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
-
-from theta0.errors import ConfigError, choices, shown, unknown_key
-from theta0.identity import resolve
-
-# ------------------------------------------------------------------------------------------ values
-
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-BelowOne = Annotated[float, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Betas = Annotated[list[BelowOne], Field(min_length=2, max_length=2)]
-Statistics = float | Annotated[list[float], Field(min_length=1)] | None
-
-
-def _one_of(allowed: str, test: Callable[[Any], bool]) -> AfterValidator:
-    """A value of several types: one message for all, where pydantic would give one a type."""
-
-    def check(value: Any) -> Any:
-        if not test(value):
-            raise ValueError(f"must be {allowed}")
-        return value
-
-    return AfterValidator(check)
-
-
-def _whole(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _number(value: Any, least: float) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= least
-
-
-def _is_gain(value: Any) -> bool:
-    rules = ("forward", "backward", "critical", "torch")
-    return value in rules or (_number(value, 0) and value > 0)
-
-
-def _is_devices(value: Any) -> bool:
-    if isinstance(value, list):
-        return len(value) > 0 and all(_whole(index, 0) for index in value)
-    return value in ("auto", -1) or _whole(value, 1)
-
-
-def _is_limit(value: Any) -> bool:
-    return value is None or _whole(value, 0) or (_number(value, 0) and value <= 1)
-
-
-def _is_etas(value: Any) -> bool:
-    return _is_numbers(value, 2) and 0 < value[0] < 1 < value[1]
-
-
-def _is_adafactor_eps(value: Any) -> bool:
-    if isinstance(value, list) and value[:1] == [None]:
-        return _is_numbers(value[1:], 1)
-    return _is_numbers(value, 2)
-
-
-def _is_numbers(value: Any, count: int) -> bool:
-    return isinstance(value, list) and len(value) == count and all(_number(v, 0) for v in value)
-
-
-Gain = Annotated[
-    Any, _one_of("forward, backward, critical, torch or a number greater than 0", _is_gain)
-]
-Devices = Annotated[
-    Any, _one_of("auto, a number of devices or a list of their indices", _is_devices)
-]
-Limit = Annotated[Any, _one_of("null, a number of batches or a fraction", _is_limit)]
-Auto = Annotated[Any, _one_of("auto, true or false", lambda v: v == "auto" or isinstance(v, bool))]
-DevRun = Annotated[
-    Any, _one_of("true, false or a number of batches", lambda v: isinstance(v, int) and v >= 0)
-]
-Schedule = Annotated[
-    Any,
-    _one_of(
-        "a number of steps, log or start", lambda v: v in ("log", "start") or _whole(v, 1)
-    ),
-]
-Deterministic = Annotated[
-    Any, _one_of("true, false or warn", lambda v: v == "warn" or isinstance(v, bool))
-]
-Activation = Literal[
-    "relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu", "elu", "selu",
-    "mish", "softplus", "softsign", "sin", "identity",
-]  # fmt: skip
-
-
-def _is_activation(value: Any) -> Any:
-    """A name, or the node of a class of one's own, which is checked as any component is."""
-    if not (isinstance(value, dict) and "_target_" in value):
-        names = get_args(Activation)
-        if value not in names:
-            raise ValueError(choices(str(value), [*names, "{_target_: package.Class}"]))
-    return value
-
-
-AnyActivation = Annotated[Any, AfterValidator(_is_activation)]
-Price = Literal["economy", "business", "full"]
-Precision = Literal[
-    "64-true", "32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "transformer-engine"
-]
-
-
-def _folder_name(value: str) -> str:
-    if not re.fullmatch(r"[^/\\\s]+", value):
-        raise ValueError("must be a folder's name, without slashes and spaces")
-    return value
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
+from theta0.config.values import (
+    Activation,
+    AdafactorEps,
+    AnyActivation,
+    Auto,
+    BelowOne,
+    Betas,
+    Count,
+    Deterministic,
+    Devices,
+    DevRun,
+    Finite,
+    Fraction,
+    Gain,
+    Limit,
+    NonNegative,
+    Positive,
+    Precision,
+    Price,
+    RpropFactors,
+    Schedule,
+    Seed,
+    Statistics,
+    Strict,
+)
 
 
 def _component(**fields: Any) -> type[BaseModel]:
@@ -136,8 +39,6 @@ def _component(**fields: Any) -> type[BaseModel]:
     definitions["target"] = (str, Field(alias="_target_"))
     return create_model("Component", __base__=Strict, **definitions)
 
-
-# -------------------------------------------------------------------------------------- components
 
 _decay: dict[str, Any] = {"weight_decay": NonNegative, "decay_bias_and_norm": bool}
 _adam: dict[str, Any] = {"lr": Positive, "betas": Betas, "eps": Positive, **_decay}
@@ -227,7 +128,7 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
         ),
         "torch.optim.Rprop": _component(
             lr=Positive,
-            etas=Annotated[Any, _one_of("[a, b] with 0 < a < 1 < b", _is_etas)],
+            etas=RpropFactors,
             step_sizes=Annotated[list[Positive], Field(min_length=2, max_length=2)],
         ),
         "torch.optim.Adam": _component(amsgrad=bool, fused=Auto, **_adam),
@@ -240,7 +141,7 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
         "torch.optim.Adafactor": _component(
             lr=Positive,
             beta2_decay=Annotated[float, Field(le=0)],
-            eps=Annotated[Any, _one_of("[null or a number, a number]", _is_adafactor_eps)],
+            eps=AdafactorEps,
             d=Annotated[float, Field(ge=1)],
             **_decay,
         ),
@@ -445,211 +346,3 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
         "theta0.tracking.no_logger": _component(),
     },
 }
-
-
-SINGLE = (
-    "model", "optimizer", "scheduler", "init", "finetune", "adversary", "data", "trainer", "logger",
-)  # fmt: skip
-"""Groups that hold one component (or null)."""
-NAMED = ("loss", "metrics", "callbacks", "augmentation")
-"""Groups that hold components by name."""
-
-
-class Seeds(Strict):
-    split: Seed
-    init: Seed
-    order: Seed
-    noise: Seed
-
-
-class Objective(Strict):
-    metric: Annotated[str, Field(pattern=r"^val/")]
-    mode: Literal["min", "max"]
-
-
-class Paths(Strict):
-    data_dir: str
-    log_dir: str
-
-
-class SearchSpace(Strict):
-    lr: Annotated[list[Positive], Field(min_length=2, max_length=2)]
-
-
-class Diagnostic(Strict):
-    diagnostic: str
-    layer: str
-
-
-class Claim(Strict):
-    """See theta0.sweep.claims: `of` exceeds `over` by a factor (ratio) or a difference (margin)."""
-
-    says: str
-    value: Annotated[str, Field(pattern="/")] | Diagnostic
-    of: dict[str, Any]
-    over: dict[str, Any]
-    ratio: Positive | None = None
-    margin: Finite | None = None
-
-    @model_validator(mode="after")
-    def _one_measure(self) -> "Claim":
-        if (self.ratio is None) == (self.margin is None):
-            raise ValueError("must have either ratio or margin")
-        return self
-
-
-class TrainConfig(Strict):
-    """What stands at the top level of configs/train.yaml."""
-
-    study: Annotated[str, AfterValidator(_folder_name)]
-    tags: list[str]
-    seed: Seed
-    seeds: Seeds
-    train: bool
-    test: bool
-    ckpt_path: str | None
-    compile: bool
-    precision: Precision
-    accumulate: Count
-    threads: Count
-    progress: Auto
-    print_config: bool
-    rendezvous: str | None
-    objective: Objective
-    paths: Paths
-    search_space: SearchSpace | None = None
-    claims: list[Claim]
-    optimizer: dict[str, Any]
-    scheduler: dict[str, Any]
-    init: dict[str, Any]
-    finetune: dict[str, Any] | None
-    model: dict[str, Any]
-    loss: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
-    augmentation: dict[str, dict[str, Any]]
-    adversary: dict[str, Any] | None
-    metrics: dict[str, dict[str, Any]]
-    data: dict[str, Any]
-    trainer: dict[str, Any]
-    callbacks: dict[str, dict[str, Any]]
-    logger: dict[str, Any]
-
-
-class InspectConfig(TrainConfig):
-    """What stands at the top level of configs/inspect_init.yaml."""
-
-    mode: Literal["layers", "coordinates"]
-    price: Price
-    samples: Count
-    widths: Annotated[list[Count], Field(min_length=2)]
-    steps: Count
-    name: Annotated[str, AfterValidator(_folder_name)]
-    folder: str
-
-
-# --------------------------------------------------------------------------------------- the check
-
-
-def check(config: DictConfig, schema: type[TrainConfig] = TrainConfig) -> dict[str, Any]:
-    """The configuration as plain containers, everything resolved, once it has been found sound.
-
-    Raises ConfigError with the first thing that is wrong, in one line.
-    """
-    plain = resolve(config)
-    _validate(schema, plain, "")
-    for group in SINGLE:
-        if plain[group] is not None:
-            _validate_component(group, plain[group], COMPONENTS.get(group, {}))
-    for group in NAMED:
-        for name, node in plain[group].items():
-            _validate_component(f"{group}.{name}", node, COMPONENTS.get(group, {}))
-    _check_task(plain)
-    return plain
-
-
-def _validate_component(
-    group: str, node: Mapping[str, Any], schemas: dict[str, type[BaseModel]]
-) -> None:
-    """A component and those inside it; the schemas of `group.key`, or `group`'s own, hold there."""
-    target = node.get("_target_")
-    if not isinstance(target, str) or "." not in target:
-        raise ConfigError(
-            f"{group}._target_={shown(target)}: must name a class, as package.module.Class"
-        )
-    if target in schemas:
-        _validate(schemas[target], node, group)
-    elif target.startswith("theta0.") and schemas:
-        raise ConfigError(
-            f"{group}._target_={target}: theta0 has no such {group}; {choices(target, schemas)}"
-        )
-    for key, part in node.items():
-        if isinstance(part, dict) and "_target_" in part:
-            inner = f"{group}.{key}"
-            _validate_component(inner, part, COMPONENTS.get(inner, schemas))
-
-
-def _validate(schema: type[BaseModel], node: Mapping[str, Any], prefix: str) -> None:
-    try:
-        schema.model_validate(node)
-    except ValidationError as error:
-        raise ConfigError(_line(schema, error, prefix)) from None
-
-
-def _line(schema: type[BaseModel], error: ValidationError, prefix: str) -> str:
-    first = min(
-        error.errors(), key=lambda e: e["type"] != "extra_forbidden"
-    )  # a typo explains the rest
-    path = [str(part) for part in first["loc"]]
-    key = ".".join([*([prefix] if prefix else []), *path])
-    match first["type"]:
-        case "extra_forbidden":
-            fields: type[BaseModel] = schema
-            for part in path[:-1]:
-                fields = fields.model_fields[part].annotation  # type: ignore[assignment]
-            names = [field.alias or name for name, field in fields.model_fields.items()]
-            return unknown_key(key, first["input"], names)
-        case "missing":
-            return f"{key}: a value is required: {key}=..."
-        case "literal_error":
-            allowed = re.findall(r"'([^']*)'", first["ctx"]["expected"])
-            return f"{key}={shown(first['input'])}: {choices(str(first['input']), allowed)}"
-        case "value_error":
-            return f"{key}={shown(first['input'])}: {first['ctx']['error']}"
-        case _:
-            message = first["msg"].replace("Input should", "must", 1)
-            message = message.replace(" after validation", "")
-            message = re.sub(r"^(List|String|Value)\b.*? should", "must", message)
-            return f"{key}={shown(first['input'])}: {message}"
-
-
-def _check_task(plain: dict[str, Any]) -> None:
-    """What makes sense only together: an objective is measured, a loss over classes has some."""
-    names = ["loss", *plain["metrics"]]
-    if plain["adversary"] is not None:
-        names += [f"{name}_robust" for name in names]
-    measured = [f"val/{name}" for name in names]
-    if (metric := plain["objective"]["metric"]) not in measured:
-        raise ConfigError(f"objective.metric={metric}: {choices(metric, measured)}")
-    over_classes = "torch.nn.CrossEntropyLoss"
-    if plain["data"].get("num_classes", "") is None and (
-        any(term["_target_"] == over_classes for term in plain["loss"].values())
-        or any("num_classes" in metric for metric in plain["metrics"].values())
-    ):
-        raise ConfigError(
-            "data.num_classes=null: this data set is a regression: use loss=mse metrics=regression"
-        )
-    if (target := plain["optimizer"]["_target_"]) in EVALUATES_AGAIN:
-        name = target.rpartition(".")[2]
-        if plain["accumulate"] > 1:
-            raise ConfigError(
-                f"accumulate={plain['accumulate']}: {name} evaluates its batch several times a step,"
-                " so must be 1"
-            )
-        if plain["precision"] == "16-mixed":
-            raise ConfigError(
-                f"precision=16-mixed: {name} evaluates its batch several times a step, which scaled"
-                " gradients do not allow; bf16-mixed does"
-            )
-
-
-EVALUATES_AGAIN = ("torch.optim.LBFGS", "theta0.optim.SAM")
-"""Optimizers that evaluate the loss more than once a step."""

@@ -1,0 +1,115 @@
+"""What stands at the top level of a configuration."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from theta0.config.values import (
+    Auto,
+    Count,
+    Finite,
+    Positive,
+    Precision,
+    Price,
+    Seed,
+    Strict,
+    folder_name,
+)
+
+SINGLE = (
+    "model", "optimizer", "scheduler", "init", "finetune", "adversary", "data", "trainer", "logger",
+)  # fmt: skip
+"""Groups that hold one component (or null)."""
+NAMED = ("loss", "metrics", "callbacks", "augmentation")
+"""Groups that hold components by name."""
+
+
+class Seeds(Strict):
+    split: Seed
+    init: Seed
+    order: Seed
+    noise: Seed
+
+
+class Objective(Strict):
+    metric: Annotated[str, Field(pattern=r"^val/")]
+    mode: Literal["min", "max"]
+
+
+class Paths(Strict):
+    data_dir: str
+    log_dir: str
+
+
+class SearchSpace(Strict):
+    lr: Annotated[list[Positive], Field(min_length=2, max_length=2)]
+
+
+class Diagnostic(Strict):
+    diagnostic: str
+    layer: str
+
+
+class Claim(Strict):
+    """See theta0.sweep.claims: `of` exceeds `over` by a factor (ratio) or a difference (margin)."""
+
+    says: str
+    value: Annotated[str, Field(pattern="/")] | Diagnostic
+    of: dict[str, Any]
+    over: dict[str, Any]
+    ratio: Positive | None = None
+    margin: Finite | None = None
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> "Claim":
+        if (self.ratio is None) == (self.margin is None):
+            raise ValueError("must have either ratio or margin")
+        return self
+
+
+class TrainConfig(Strict):
+    """What stands at the top level of configs/train.yaml."""
+
+    study: Annotated[str, AfterValidator(folder_name)]
+    tags: list[str]
+    seed: Seed
+    seeds: Seeds
+    train: bool
+    test: bool
+    ckpt_path: str | None
+    compile: bool
+    precision: Precision
+    accumulate: Count
+    threads: Count
+    progress: Auto
+    print_config: bool
+    rendezvous: str | None
+    objective: Objective
+    paths: Paths
+    search_space: SearchSpace | None = None
+    claims: list[Claim]
+    optimizer: dict[str, Any]
+    scheduler: dict[str, Any]
+    init: dict[str, Any]
+    finetune: dict[str, Any] | None
+    model: dict[str, Any]
+    loss: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
+    augmentation: dict[str, dict[str, Any]]
+    adversary: dict[str, Any] | None
+    metrics: dict[str, dict[str, Any]]
+    data: dict[str, Any]
+    trainer: dict[str, Any]
+    callbacks: dict[str, dict[str, Any]]
+    logger: dict[str, Any]
+
+
+class InspectConfig(TrainConfig):
+    """What stands at the top level of configs/inspect_init.yaml."""
+
+    mode: Literal["layers", "coordinates"]
+    price: Price
+    samples: Count
+    widths: Annotated[list[Count], Field(min_length=2)]
+    steps: Count
+    name: Annotated[str, AfterValidator(folder_name)]
+    folder: str
