@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from theta0.models.residual import Scale, Shift
 from theta0.optim import build_optimizer, parameter_groups
 
 
@@ -29,7 +30,6 @@ DECAYED = {
     "embedding.weight",
     "attention.in_proj_weight",
     "attention.out_proj.weight",
-    "prelu.weight",
     "output.weight",
 }
 
@@ -48,6 +48,15 @@ def test_biases_and_normalisation_are_exempt():
     assert names(network, parameter_groups(network, 0.1)) == [
         (0.1, DECAYED),
         (0.0, all_names(network) - DECAYED),
+    ]
+
+
+def test_scalar_factors_are_exempt():
+    """ReZero's α, Fixup's multipliers; a PReLU's slope as He et al. 2015 have it."""
+    network = nn.Sequential(Scale(0.0), Shift(), nn.PReLU(), nn.Linear(1, 1, bias=False))
+    assert names(network, parameter_groups(network, 0.1)) == [
+        (0.0, {"0.scale", "1.bias", "2.weight"}),
+        (0.1, {"3.weight"}),
     ]
 
 

@@ -22,9 +22,10 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Parameter groups for a torch optimizer, one for each decay and scale of the rate.
 
-    Decay pulls a weight towards the function that ignores its input; a bias or a normalisation's
-    scale has no such reading (Goodfellow 2016, section 7.1), so theirs is 0 unless
-    `decay_bias_and_norm`. Frozen parameters (requires_grad=False) are in no group.
+    Decay pulls a weight towards the function that ignores its input; a bias, a normalisation's
+    scale or a scalar factor (ReZero's α, a PReLU's slope) has no such reading (Goodfellow 2016,
+    section 7.1), so theirs is 0 unless `decay_bias_and_norm`. Frozen parameters
+    (requires_grad=False) are in no group.
 
     Args:
         network: whose trained parameters are grouped, in its order; the group of the first comes
@@ -41,7 +42,7 @@ def parameter_groups(
         id(parameter)
         for module in network.modules()
         for name, parameter in module.named_parameters(recurse=False)
-        if isinstance(module, NORMALISATION) or "bias" in name
+        if isinstance(module, NORMALISATION) or "bias" in name or parameter.shape in ((), (1,))
     }
     scales = dict(lr_scales or {})
     groups: dict[tuple[float | None, float], dict[str, Any]] = {}
