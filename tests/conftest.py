@@ -18,6 +18,9 @@ from omegaconf import DictConfig
 
 from theta0.identity import register_resolvers
 
+# Before torch is imported, and for the processes that tests start: they share the cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "configs"
 
