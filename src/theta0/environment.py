@@ -20,13 +20,13 @@ def apply(threads: int) -> None:
     torch.set_float32_matmul_precision("highest")
 
 
-def describe() -> dict[str, Any]:
-    """The environment part of result.json."""
+def describe(folder: Path | None = None) -> dict[str, Any]:
+    """The environment part of result.json; changes that no commit has yet go into `folder`."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": _packages(),
-        "git": _git(),
+        "git": _git(folder),
         "cpu": {"model": _cpu_model(), "capability": torch.backends.cpu.get_cpu_capability()},
         "gpu": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "threads": torch.get_num_threads(),
@@ -41,18 +41,22 @@ def _packages() -> dict[str, str]:
     return dict(sorted(found.items(), key=lambda pair: pair[0].lower()))
 
 
-def _git() -> dict[str, Any] | None:
-    """Commit and whether tracked files differ from it; None outside a repository."""
+def _git(folder: Path | None) -> dict[str, Any] | None:
+    """Commit, whether tracked files differ from it, and the name of the file in `folder` that says
+    how; None outside a repository."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(Path(__file__).parent), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     try:
-        sha, status = git("rev-parse", "HEAD"), git("status", "--porcelain", "--untracked-files=no")
+        sha, changes = git("rev-parse", "HEAD").strip(), git("diff", "HEAD", "--binary", "--", ":/")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return {"sha": sha, "dirty": bool(status)}
+    patch = "changes.patch" if changes and folder is not None else None
+    if patch and folder:
+        (folder / patch).write_text(changes)
+    return {"sha": sha, "dirty": bool(changes), "patch": patch}
 
 
 @functools.cache

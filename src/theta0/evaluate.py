@@ -13,6 +13,7 @@ from theta0.identity import resolve
 from theta0.module import Module
 from theta0.results import Result
 from theta0.run import quiet
+from theta0.trust import refuse_strangers
 
 
 def evaluate(config: DictConfig) -> dict[str, float]:
@@ -29,6 +30,7 @@ def evaluate(config: DictConfig) -> dict[str, float]:
         run = Result.read(folder).config
     except ValueError as error:
         raise ConfigError(f"run: {error}") from None
+    refuse_strangers(run, asked["trust"])
     path = _checkpoint(folder, asked["checkpoint"])
     data = asked.get("data") or run["data"]
     for key in ("shape", "num_outputs"):

@@ -44,14 +44,19 @@ def run(config: DictConfig) -> float:
         if plain["print_config"] and launch.rank() == 0:
             _print_config(plain)
         _say(result, "started")
-        processes = launch.local_processes(plain["trainer"])
-        if launch.joined() or processes * plain["trainer"]["num_nodes"] == 1:
-            execute(folder, plain, result)
-        else:
-            result = _execute_on(processes, folder, plain, result)
+        result = perform(folder, plain, result)
         _say_end(result)
     value = result.objective.value
     return result.objective.worst if value is None else value
+
+
+def perform(folder: Path, config: dict[str, Any], result: Result) -> Result:
+    """The run on as many processes as it asks for; returns its result, however it ended."""
+    processes = launch.local_processes(config["trainer"])
+    if launch.joined() or processes * config["trainer"]["num_nodes"] == 1:
+        execute(folder, config, result)
+        return result
+    return _execute_on(processes, folder, config, result)
 
 
 def execute(folder: Path, config: dict[str, Any], result: Result) -> None:
@@ -75,7 +80,7 @@ def train(folder: Path, config: dict[str, Any], result: Result, loggers: list[An
     last = folder / "checkpoints" / "last.ckpt"
     start = config["ckpt_path"] or (str(last) if last.exists() else None)
     trainer = build_trainer(folder, config, result, start, loggers)
-    result.environment = environment.describe()
+    result.environment = environment.describe(folder if trainer.is_global_zero else None)
     seeds.seed_global(result.seeds.noise, "noise", trainer.global_rank)
     try:
         if config["train"]:

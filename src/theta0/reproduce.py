@@ -1,0 +1,136 @@
+"""A finished run, done again and compared with what it left."""
+
+import csv
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from theta0.config import COMPONENTS
+from theta0.errors import ConfigError
+from theta0.identity import resolve
+from theta0.results import Result, write_atomically
+from theta0.trust import refuse_strangers
+
+COMPARED = ("done", "diverged")
+
+
+def reproduce(config: Any) -> bool:
+    """Run it again; print what differs in environment and a verdict; whether it was reproduced.
+
+    IDENTICAL: the hashes of θ₀, of the last weights and of the data, and all metrics, are equal.
+    SAME WITHIN ε: the metrics differ by at most `epsilon`. DIFFERENT: by more, or the runs ended
+    otherwise; with the first step at which metrics.csv tells them apart.
+
+    Raises ConfigError for a folder without a finished run, one whose configuration builds what is
+    not trusted, and a new folder that holds a run already.
+    """
+    asked = resolve(config)
+    folder, target = Path(asked["run"]), Path(asked["folder"])
+    try:
+        first = Result.read(folder)
+    except ValueError as error:
+        raise ConfigError(f"run: {error}") from None
+    if first.status not in COMPARED:
+        raise ConfigError(f"run: {folder} is {first.status}: there is no end to compare with")
+    refuse_strangers(first.config, asked["trust"])
+    if (target / "result.json").exists():
+        raise ConfigError(f"folder={target}: holds a run already")
+
+    second = run_again(first, target, asked["paths"])
+    console = Console()
+    if differences := list(differing(first.environment, second.environment)):
+        table = Table("environment", "then", "now")
+        for row in differences:
+            table.add_row(*row)
+        console.print(table)
+    verdict, holds = judge(first, second, folder, target, asked["epsilon"])
+    console.print(verdict, markup=False, soft_wrap=True)
+    return holds
+
+
+def run_again(first: Result, target: Path, paths: dict[str, str]) -> Result:
+    """The run of `first` in folder `target`, without W&B; data files are where `paths` says."""
+    from theta0.run import perform
+
+    target.mkdir(parents=True, exist_ok=True)
+    moved = _with_data_in(first.config, first.config["paths"]["data_dir"], paths["data_dir"])
+    plain = moved | {"paths": paths, "logger": {"_target_": "theta0.tracking.no_logger"}}
+    assert plain["logger"]["_target_"] in COMPONENTS["logger"]
+    second = Result(
+        run=first.run,
+        study=target.name,
+        overrides=first.overrides,
+        choices=first.choices,
+        config=plain,
+        config_hash=first.config_hash,
+        seeds=first.seeds,
+        objective=first.objective.model_copy(update={"value": None}),
+    )
+    text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+    write_atomically(target / "config.resolved.yaml", text)
+    second.write(target)
+    return perform(target, plain, second)
+
+
+def _with_data_in(node: Any, then: str, now: str) -> Any:
+    """The configuration with the data folder of this machine wherever that of the other stands."""
+    if isinstance(node, dict):
+        return {key: _with_data_in(value, then, now) for key, value in node.items()}
+    return now if node == then else node
+
+
+def judge(
+    first: Result, second: Result, folder: Path, target: Path, epsilon: float
+) -> tuple[str, bool]:
+    """(the verdict in a line, whether the run was reproduced)."""
+    if second.status != first.status:
+        reason = f": {second.error.line}" if second.error else ""
+        return f"DIFFERENT: it was {first.status} and is {second.status}{reason}", False
+    if first.hashes.data != second.hashes.data:
+        return "DIFFERENT: the data is not the same (hashes.data)", False
+    if first.hashes == second.hashes and first.metrics == second.metrics:
+        return "IDENTICAL: θ₀, the last weights and all metrics are equal, bit for bit", True
+    where = first_difference(folder / "metrics.csv", target / "metrics.csv")
+    start = "" if first.hashes.init == second.hashes.init else "; θ₀ differs already"
+    names = first.metrics.keys() | second.metrics.keys()
+    distances = {
+        name: abs(a - b) if a is not None and b is not None else float("inf")
+        for name in names
+        if (a := first.metrics.get(name)) != (b := second.metrics.get(name))
+    }
+    worst = max(distances, key=lambda name: distances[name], default=None)
+    largest = f"{worst} by {distances[worst]:.2g}" if worst else "no metric"
+    if not worst or distances[worst] <= epsilon:
+        return f"SAME WITHIN {epsilon:g}: {largest} differs most{where}{start}", True
+    return f"DIFFERENT: {largest} differs most, more than {epsilon:g}{where}{start}", False
+
+
+def first_difference(first: Path, second: Path) -> str:
+    """The first step and column in which two metrics files differ, times left out, in words."""
+    nothing: dict[str, str] = {}
+    for a, b in zip_longest(_rows(first), _rows(second), fillvalue=nothing):
+        for column in {**a, **b}:
+            if column != "seconds" and (x := a.get(column)) != (y := b.get(column)):
+                step = a.get("step") or b.get("step")
+                return f"; first at step {step}: {column} {x or 'nothing'}, now {y or 'nothing'}"
+    return ""
+
+
+def _rows(path: Path) -> Iterator[dict[str, str]]:
+    if path.exists():
+        with path.open(newline="") as file:
+            yield from csv.DictReader(file)
+
+
+def differing(then: Any, now: Any, name: str = "") -> Iterator[tuple[str, str, str]]:
+    """(name, then, now) of each entry of two environments that is not the same."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        for key in dict.fromkeys([*then, *now]):
+            yield from differing(then.get(key), now.get(key), f"{name}.{key}" if name else key)
+    elif then != now:
+        yield name, str(then), str(now)
