@@ -24,6 +24,7 @@ from theta0.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
 TORCH_WAS_IMPORTED = 97
+REMEDIES = sorted(file.stem for file in (ROOT / "configs" / "remedy").glob("*.yaml"))
 OPTIMIZERS = sorted(file.stem for file in (ROOT / "configs" / "optimizer").glob("*.yaml"))
 ADAMW = COMPONENTS["optimizer"]["torch.optim.AdamW"].model_fields
 SETTINGS = {field.alias or name for name, field in ADAMW.items()}
@@ -72,6 +73,7 @@ def told(process) -> str:
 
 # --------------------------------------------------------------------------------------- bad input
 
+ALLOWED_REMEDIES = f"allowed: {', '.join(REMEDIES)}"
 ALLOWED_OPTIMIZERS = f"allowed: {', '.join(OPTIMIZERS)}"
 ACTIVATIONS = (
     "relu, leaky_relu, tanh, sigmoid, gelu, silu, elu, selu, mish, softplus, softsign, sin, "
@@ -112,6 +114,65 @@ PRECISIONS = "64-true, 32-true, 16-mixed, bf16-mixed, 16-true, bf16-true"
             "objective.metric=val/f1: allowed: val/loss, val/acc; did you mean val/acc?",
         ),
         ("seed=1=2", "seed=1=2: cannot be read as key=value: mismatched input '=' expecting <EOF>"),
+        (
+            "remedy=[dropout,dropuot]",
+            f"remedy=dropuot: no such option; {ALLOWED_REMEDIES}; did you mean dropout?",
+        ),
+        ("remedy=null", "remedy=null: must be the name of an option, or a list of them"),
+        (
+            "remedy=[dropout,null]",
+            "remedy=[dropout,null]: must be the name of an option, or a list of them",
+        ),
+        (
+            "remedy=[ema,batch_norm,layer_norm]",
+            "remedy=[ema,batch_norm,layer_norm]: batch_norm and layer_norm both set model.norm",
+        ),
+        ("init=[he,xavier]", "init=[he,xavier]: he and xavier both set fan"),
+        (
+            "optimizer=adam,sgd",
+            "optimizer=adam,sgd: several values are a sweep, which -m asks for; a list is [...]",
+        ),
+        ("finetune.rank=8", "finetune.rank=8: finetune is empty: choose something for it first"),
+        ("init@init.base=xavier", "init@init.base: the chosen init brings no init.base along"),
+        (
+            "remedy=label_smoothing data=linear",
+            "loss.cross_entropy.label_smoothing=0.1: loss has no cross_entropy to change; "
+            "allowed: mse",
+        ),
+        (
+            "+augmentation.mixup.alpha=1",
+            "augmentation.mixup.alpha=1: augmentation has no mixup to change",
+        ),
+        (
+            "remedy=cutmix data=linear",
+            "augmentation.cutmix.num_classes=null: must be a number of classes, which a "
+            "regression has not",
+        ),
+        (
+            "remedy=rotation data=linear",
+            "augmentation.rotation: needs images, but data.shape=[1]",
+        ),
+        (
+            "remedy=crop data=linear",
+            "augmentation.crop.transform.size[0]: needs data.shape.1, which is not there",
+        ),
+        (
+            "remedy=monotonic",
+            "loss.monotonic.feature=0: there is none in rows of data.shape=[1,28,28]",
+        ),
+        (
+            "remedy=monotonic data=linear loss.monotonic.feature=1",
+            "loss.monotonic.feature=1: there is none in rows of data.shape=[1]",
+        ),
+        (
+            "callbacks=early_stopping callbacks.early_stopping.patience=-1",
+            "callbacks.early_stopping.patience=-1: must be greater than or equal to 0",
+        ),
+        ("ckpt_path=nowhere.ckpt", "ckpt_path=nowhere.ckpt: no such file"),
+        (
+            "diagnostics=economy trainer=fsdp",
+            "diagnostics: trainer=fsdp shards the weights, so none can be measured",
+        ),
         (
             "trainer.devices=0",
             "trainer.devices=0: must be auto, a number of devices or a list of their indices",
@@ -167,6 +228,12 @@ def test_a_precision_that_is_none(train):
         ("optimizer=sgd,adam optimizer.lr=0.1 seed=range(3) data.batch_size=8,0",
          "data.batch_size=0: must be greater than or equal to 1"),
         ("init=he,pretrained", "init.path: a value is required: init.path=..."),
+        ("remedy=dropout,[dropout,dropuot]",
+         f"remedy=dropuot: no such option; {ALLOWED_REMEDIES}; did you mean dropout?"),
+        ("remedy=[dropout,ema],[batch_norm,rms_norm]",
+         "remedy=[batch_norm,rms_norm]: batch_norm and rms_norm both set model.norm"),
+        ("optimizer=adam,null",
+         "optimizer=adam,null: must be the name of an option, or a list of them"),
         ("seed=1=2,3",
          "seed=1=2,3: cannot be read as key=value: mismatched input '=' expecting <EOF>"),
     ],
@@ -293,6 +360,8 @@ def test_one_line_of_made_up_errors():
     merging = ConfigCompositionException("Error merging override seeds=[1]")
     merging.__cause__ = ConfigKeyError("Cannot merge a list\ninto a dict")
     assert one_line(merging) == "seeds=[1]: Cannot merge a list"
+    announced = HydraException("Error loading 'torch.nn.Hardwish':\n  no such attribute\n  more")
+    assert one_line(announced) == "Error loading 'torch.nn.Hardwish': no such attribute"
     empty = HydraException("")
     empty.__cause__ = ValueError("what was wrong\nand where")
     assert one_line(empty) == "what was wrong"

@@ -25,7 +25,10 @@ from theta0.optim import build_optimizer
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 # What an option cannot do without.
-REQUIRED = {"init=pretrained": ("init.path=weights.ckpt",)}
+REQUIRED = {
+    "init=pretrained": ("init.path=weights.ckpt",),
+    "remedy=monotonic": ("data=saturating",),  # features, not images
+}
 
 
 def options(folder: str = "") -> list[str]:

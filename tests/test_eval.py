@@ -134,7 +134,7 @@ def _touch():
     return 0
 
 
-@pytest.mark.parametrize("kind", ["pickled", "truncated", "empty", "text"])
+@pytest.mark.parametrize("kind", ["pickled", "truncated", "empty", "text", "pops nothing"])
 def test_a_checkpoint_that_is_not_plain_is_refused(evaluate, trained, tmp_path_factory, kind):
     run = tmp_path_factory.mktemp("copy") / "run"
     shutil.copytree(trained, run)
@@ -143,7 +143,12 @@ def test_a_checkpoint_that_is_not_plain_is_refused(evaluate, trained, tmp_path_f
     if kind == "pickled":
         torch.save(whole | {"mine": Pickled()}, path)
     else:
-        content = {"truncated": path.read_bytes()[:5000], "empty": b"", "text": b"no checkpoint"}
+        content = {
+            "truncated": path.read_bytes()[:5000],
+            "empty": b"",
+            "text": b"no checkpoint",
+            "pops nothing": b"root:x:0:0:root:/root:/bin/bash",  # an IndexError, read as a pickle
+        }
         path.unlink()
         path.write_bytes(content[kind])
     ran = evaluate(run=run)

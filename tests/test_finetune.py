@@ -208,6 +208,12 @@ def test_lora_refuses_in_one_line():
         LoRA(dropout=1.0)
 
 
+def test_lora_without_peft_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(ValueError, match=r"^LoRA needs the peft .*: pip install 'theta0\[lora\]'$"):
+        LoRA()(net())
+
+
 def test_lora_checkpoint(tmp_path):
     network = lora(net(), seed=1)
     with torch.no_grad():

@@ -15,6 +15,7 @@ from theta0.identity import (
     config_hash,
     default_study,
     resolve,
+    run_name,
 )
 
 
@@ -260,7 +261,7 @@ def test_resolve_leaves_no_interpolation_and_no_hydra(compose):
     ("content", "line"),
     [
         ({"init": {"path": "???"}}, "init.path: a value is required: init.path=..."),
-        ({"a": {"b": "${nowhere}"}}, "a.b: Interpolation key 'nowhere' not found"),
+        ({"a": {"b": "${nowhere}"}}, "a.b: needs nowhere, which is not there"),
     ],
 )
 def test_resolve_says_in_one_line_what_is_wrong(content, line):
@@ -300,3 +301,13 @@ def test_cell_name():
     overrides = ["seed=1", "optimizer.lr=0.1", "init=he", "data=mnist5k", "optimizer=adamw"]
     assert cell_name(choices, overrides) == "adamw|he|data=mnist5k|optimizer.lr=0.1"
     assert cell_name(choices, overrides[::-1]) == cell_name(choices, overrides)
+    several = choices | {"remedy": "dropout+ema"}  # however the list was typed
+    for typed in ("remedy=[dropout,ema]", "remedy=[dropout, ema]"):
+        assert cell_name(several, [typed]) == "adamw|he|remedy=dropout+ema"
+
+
+def test_a_list_of_one_option_is_in_the_run_name(compose):
+    """Hydra forgets the choice of a group for which a list was given."""
+    name = run_name(compose("optimizer=adam", "init=xavier"))
+    assert name.startswith("adam-xavier-s0-")
+    assert run_name(compose("optimizer=[adam]", "init=[xavier]")) == name

@@ -269,21 +269,36 @@ def test_a_plane_falls_by_its_slope(feature, direction, expected):
     x = torch.randn(7, 2, dtype=torch.double)
     for delta in (0.01, 3.0):
         term = Monotonic(feature=feature, direction=direction, delta=delta)
-        assert term(network(x), x, network).item() == pytest.approx(expected, abs=1e-12)
+        assert term(x, network).item() == pytest.approx(expected, abs=1e-12)
 
 
 def test_only_where_the_output_falls_does_it_count():
     """f = sin(x₂) + x₁: the formula in NumPy, of every row and nothing of x₁."""
     x = torch.linspace(-4, 4, 50, dtype=torch.double).repeat(2, 1).T
 
-    def network(x):
-        return x[:, 1:].sin() + x[:, :1]
+    class Wave(nn.Module):
+        def forward(self, x):
+            return x[:, 1:].sin() + x[:, :1]
 
     values = x[:, 1].numpy()
     falls = np.maximum(0, (np.sin(values) - np.sin(values + 0.2)) / 0.2)
     assert (falls == 0).any() and (falls > 0).any()
-    got = Monotonic(feature=1, delta=0.2)(network(x), x, network)
+    got = Monotonic(feature=1, delta=0.2)(x, Wave())
     assert got.item() == pytest.approx((falls**2).mean(), rel=1e-10)
+
+
+@pytest.mark.parametrize("between", [nn.Dropout(0.5), nn.BatchNorm1d(4)])
+def test_monotonic_asks_the_network_as_it_is_evaluated(between):
+    """Else two masks of dropout look like a slope, and batch normalisation hides the step."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(2, 4), between, nn.Linear(4, 1))
+    network[0].weight.data[:, 0] = torch.tensor([1.0, 1, 0, 0])  # f = −2x₁ + ...
+    network[2].weight.data[:] = -1.0
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    term, x = Monotonic(), torch.randn(50, 2)
+    assert term(x, network).item() == pytest.approx(4.0, rel=1e-4)
+    assert network.training and between.training
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
 
 
 @pytest.mark.parametrize(
@@ -301,7 +316,7 @@ def test_monotonic_settings(settings, message):
 @pytest.mark.parametrize("x", [torch.zeros(3, 2), torch.zeros(3, 1, 4, 4)])
 def test_monotonic_needs_its_feature(x):
     with pytest.raises(ValueError, match=r"Monotonic: no feature 2 in inputs of shape \("):
-        Monotonic(feature=2)(torch.zeros(3, 1), x, nn.Identity())
+        Monotonic(feature=2)(x, nn.Identity())
 
 
 def test_a_network_that_is_told_falls_far_less_and_fits_as_well():
@@ -322,7 +337,7 @@ def test_a_network_that_is_told_falls_far_less_and_fits_as_well():
             optimizer.step()
         with torch.no_grad():
             output = network(test_x)
-            return MSE()(output, test_y).item(), term(output, test_x, network).item()
+            return MSE()(output, test_y).item(), term(test_x, network).item()
 
     (error, fall), (told_error, told_fall) = trained(0.0), trained(3.0)
     assert told_fall < fall / 5

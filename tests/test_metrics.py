@@ -104,6 +104,22 @@ def test_batches_are_handed_on_64_at_a_time():
     assert Counting.calls == [128, 128, 4]
 
 
+def test_a_network_of_16_bits_has_metrics_of_32():
+    """Under precision=bf16-true the module is converted, and a step's tensors are bfloat16."""
+    batches, _ = classification(UNEVEN * 20)
+    halves = [(loss.bfloat16(), output.bfloat16(), target) for loss, output, target in batches]
+    converted = metrics("classification").to(torch.bfloat16)
+    torch.set_default_dtype(torch.bfloat16)  # as Lightning does around a step
+    try:
+        feed(converted, halves)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    wide = [(loss.float(), output.float(), target) for loss, output, target in halves]
+    expected = feed(metrics("classification"), wide).compute()
+    assert converted.compute() == expected
+    assert expected == feed(metrics("classification").to(torch.float64), wide).compute()
+
+
 def test_compute_starts_afresh():
     epoch = metrics("classification")
     feed(epoch, classification(UNEVEN, seed=0)[0]).compute()
@@ -125,10 +141,9 @@ def test_splits_do_not_share_state():
 def test_half_an_epoch_is_kept_in_a_checkpoint(tmp_path, cut):
     batches, expected = classification(UNEVEN * 20)
     first = feed(metrics("classification"), batches[:cut])
-    first.flush()
-    torch.save(first.state_dict(), tmp_path / "half.ckpt")
+    torch.save(first.half_way(), tmp_path / "half.ckpt")
     second = metrics("classification")
-    second.load_state_dict(torch.load(tmp_path / "half.ckpt", weights_only=True))
+    second.go_on(torch.load(tmp_path / "half.ckpt", weights_only=True))
     got = feed(second, batches[cut:]).compute()
     assert got == feed(first, batches[cut:]).compute()  # bit for bit
     assert got == pytest.approx(expected, rel=2e-6)
@@ -140,7 +155,7 @@ def test_a_restored_epoch_without_another_batch():
     first = feed(metrics("classification"), batches)
     first.flush()
     second = metrics("classification")
-    second.load_state_dict(first.state_dict())
+    second.go_on(first.half_way())
     assert second.compute() == pytest.approx(expected, rel=1e-6)
 
 

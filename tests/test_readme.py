@@ -1,8 +1,8 @@
-"""README.md is right: each command in its bash blocks works, each option is in its table.
+"""README.md and docs/ are right: each command in a bash block works, each option is in the table.
 
-A block's commands run in order, through bash, in a fresh copy of src/ and configs/ that holds the
-files shown under the same heading. Runs are cut to one epoch without W&B, so that this takes
-minutes and not hours; a command that says otherwise is left as it is.
+A block's commands run in order, through bash, in a fresh copy of the project that holds the files
+shown under the same heading. Runs are cut to one epoch without W&B, so that this takes minutes and
+not hours; a command that says otherwise is left as it is.
 """
 
 import os
@@ -14,21 +14,36 @@ from pathlib import Path
 
 import pytest
 
+from theta0.diagnostics.record import COLUMNS
+
 ROOT = Path(__file__).parents[1]
-TEXT = (ROOT / "README.md").read_text()
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text()
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+}
+TEXT = PAGES["README.md"]
 FAST = {"Two commands 1", "Tests 1", "Look before you run 1", "Your own parts 1"}
-SECTIONS = dict(re.findall(r"^## (.+)\n((?:(?!^## ).*\n?)*)", TEXT, flags=re.MULTILINE))
 FIRST = next(line for line in TEXT.splitlines() if line.endswith(" study=first"))
 
 
+def sections(text: str) -> dict[str, str]:
+    """title: body of each section, the first one being the page's own."""
+    parts = text.removeprefix("# ").split("\n## ")
+    return dict(part.partition("\n")[::2] for part in parts)
+
+
+SECTIONS = sections(TEXT)
+
+
 def blocks():
-    """One case a bash block: its section's title and its commands."""
-    for title, body in SECTIONS.items():
-        found = re.findall(r"^```bash\n(.*?)^```$", body, flags=re.MULTILINE | re.DOTALL)
-        for number, block in enumerate(found, start=1):
-            name = f"{title} {number}"
-            marks = () if name in FAST else (pytest.mark.slow,)
-            yield pytest.param(title, block.splitlines(), id=name, marks=marks)
+    """One case a bash block: its section's body and its commands."""
+    for page, text in PAGES.items():
+        for title, body in sections(text).items():
+            found = re.findall(r"^```bash\n(.*?)^```$", body, flags=re.MULTILINE | re.DOTALL)
+            for number, block in enumerate(found, start=1):
+                name = f"{title} {number}" if page == "README.md" else f"{page}: {title} {number}"
+                marks = () if name in FAST else (pytest.mark.slow,)
+                yield pytest.param(body, block.splitlines(), id=name, marks=marks)
 
 
 def files(body: str) -> dict[str, str]:
@@ -49,9 +64,10 @@ def shortened(command: str) -> str:
 @pytest.fixture
 def bash(tmp_path):
     """`bash(command)`: the finished process, in a copy of the project."""
-    for folder in ("src", "configs"):
+    for folder in ("src", "configs", "tests", "docs"):
         ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
     ours = ("THETA0_", "HYDRA_", "SLURM_", "TORCHELASTIC_", "WANDB_", "WORLD_SIZE", "PYTHONPATH")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -72,11 +88,11 @@ def bash(tmp_path):
     return bash
 
 
-@pytest.mark.parametrize(("title", "commands"), blocks())
-def test_commands(title, commands, bash, tmp_path):
-    if any("data=mnist" in command for command in commands) and "THETA0_DATA" not in os.environ:
+@pytest.mark.parametrize(("section", "commands"), blocks())
+def test_commands(section, commands, bash, tmp_path):
+    if any(re.search(r"data=mnist\b", c) for c in commands) and "THETA0_DATA" not in os.environ:
         pytest.skip("needs THETA0_DATA")
-    for path, content in files(SECTIONS[title]).items():
+    for path, content in files(section).items():
         (tmp_path / path).write_text(content)
     if any("logs/first" in command for command in commands):
         commands = [FIRST, *commands]
@@ -107,7 +123,7 @@ def test_bad_input_is_told_as_shown(bash):
 
 def test_the_first_sweep_prints_runs_of_the_names_shown(compose):
     """The names hold a hash of the whole configuration: a changed default changes them."""
-    shown = set(re.findall(r"\b\w+-\w+-s0-[0-9a-f]{10}\b", TEXT))
+    shown = set(re.findall(r"\b\w+-\w+-s0-[0-9a-f]{10}\b", "".join(PAGES.values())))
     found = set()
     for optimizer in ("adam", "adamw"):
         for init in ("xavier", "he"):
@@ -133,3 +149,11 @@ def test_the_default_options_are_bold(compose):
     )
     choices = compose().hydra.runtime.choices
     assert bold == {group: choices[group] for group in bold}
+
+
+def test_every_page_and_every_column_of_diagnostics_is_told():
+    for page in PAGES.keys() - {"README.md"}:
+        assert f"]({page})" in SECTIONS["More to read"]
+    cells = re.findall(r"^\| (`.+?) \|", PAGES["docs/diagnostics.md"], flags=re.MULTILINE)
+    told = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+    assert [name for name in told if name in COLUMNS] == list(COLUMNS)

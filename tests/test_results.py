@@ -29,6 +29,7 @@ FULL = {
         "wall_seconds": 1.5,
         "step_seconds": 1.25 / 550,
         "parameters": 269322,
+        "trained": 269322,
     },
     "hashes": {"init": "a", "final": "b", "data": "c"},
     "environment": {"python": "3.11", "gpu": [], "git": {"dirty": False}},

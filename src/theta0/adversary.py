@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from theta0.models import evaluating
+
 
 @dataclass(kw_only=True)
 class FGSM:
@@ -113,11 +115,5 @@ def _clamp(x: Tensor, low: Tensor | None, high: Tensor | None) -> Tensor:
 @contextlib.contextmanager
 def _attacking(network: nn.Module) -> Iterator[None]:
     """Evaluation mode, and gradients where asked for even inside `torch.inference_mode`."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        with torch.inference_mode(False), torch.no_grad():
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training
+    with evaluating(network), torch.inference_mode(False), torch.no_grad():
+        yield

@@ -5,6 +5,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from dotenv import load_dotenv
@@ -17,12 +18,14 @@ from hydra.errors import (
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from theta0.errors import ConfigError, choices, did_you_mean, first_line, unknown_key
+from theta0.errors import ConfigError, choices, first_line, unknown_key
 from theta0.identity import register_resolvers
 
 # HYDRA_FULL_ERROR=1 in the user's environment keeps its meaning: the traceback.
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 _wants_traceback = False
+# optimizer=null, remedy=[dropout,null]: Hydra trips over it.
+_NULL_OPTION = re.compile(r"[\w/]+(@[\w.]+)?=(.*[\[,])?\s*null\s*([,\]].*)?")
 
 
 def main(task: Callable[[], Any]) -> None:
@@ -40,10 +43,13 @@ def main(task: Callable[[], Any]) -> None:
         task()
     except (ConfigError, HydraException, OmegaConfBaseException) as error:
         sys.exit(fail(error))
-    except ValueError as error:
-        if "Config group override" not in str(error):  # optimizer=null
+    except (TypeError, ValueError) as error:
+        nulls = [word for word in sys.argv[1:] if _NULL_OPTION.fullmatch(word)]
+        if not nulls or "NoneType" not in str(error):
             raise
-        sys.exit(fail(error))
+        refusal = ConfigError(f"{nulls[0]}: must be the name of an option, or a list of them")
+        refusal.__cause__ = error
+        sys.exit(fail(refusal))
 
 
 def attempt(command: Callable[[DictConfig], Any], config: DictConfig) -> None:
@@ -73,9 +79,10 @@ def one_line(error: BaseException) -> str:
     cause = error.__cause__
     if isinstance(cause, ConfigError):
         return one_line(cause)
-    if isinstance(error, MissingConfigException) and error.options is not None:
-        group, _, option = str(error.missing_cfg_file).rpartition("/")
-        return f"{group}={option}: no such option; {choices(option, error.options)}"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
+        group, _, option = error.missing_cfg_file.rpartition("/")
+        if options := error.options or _options(group, str(error)):
+            return f"{group}={option}: no such option; {choices(option, options)}"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: cannot be read as key=value: {first_line(error)}"
     text = str(error)
@@ -83,10 +90,19 @@ def one_line(error: BaseException) -> str:
         if match := re.match(
             r"Could not override '([^']+)'\.\nNo match in the defaults list", text
         ):
-            return f"{match[1]}: no such group or key{did_you_mean(match[1], _top_level())}"
+            return f"{match[1]}: no such group or key"
+        if match := re.match(r"Could not override '([^']+)'\.\nDid you mean to override", text):
+            group, _, part = match[1].partition("@")
+            return f"{match[1]}: the chosen {group} brings no {part} along"
         if match := re.match(r"Could not override '([^']+)'\.\nTo append .*? \+.*?=(.*)", text):
             unknown = str(getattr(cause, "full_key", ""))
-            return unknown_key(match[1], match[2], _siblings(cause), unknown)
+            siblings = _siblings(cause)
+            if not siblings:
+                parent = (unknown or match[1]).rpartition(".")[0]
+                return f"{match[1]}={match[2]}: {parent} is empty: choose something for it first"
+            return unknown_key(match[1], match[2], siblings, unknown)
+        if match := re.match(r"Ambiguous value for argument '(.+)'", text):
+            return f"{match[1]}: several values are a sweep, which -m asks for; a list is [...]"
         if match := re.match(r"Error merging override (\S+)", text):
             return f"{match[1]}: {first_line(cause)}" if cause else first_line(error)
     return first_line(error) if text else first_line(cause or error)
@@ -98,8 +114,10 @@ def _siblings(cause: BaseException | None) -> list[str]:
     return [str(key) for key in parent if key != "hydra"] if parent is not None else []
 
 
-def _top_level() -> list[str]:
-    from hydra.core.global_hydra import GlobalHydra
+def _options(group: str, message: str) -> list[str]:
+    """The options of a group, from the folders that Hydra searched and names in its message.
 
-    loader = GlobalHydra.instance().config_loader()
-    return loader.list_groups("")
+    (It lists the options themselves where one was asked for, and not where several were.)
+    """
+    folders = [Path(found) / group for found in re.findall(r"path=file://(.+)", message)]
+    return sorted(file.stem for folder in folders for file in folder.glob("*.yaml"))

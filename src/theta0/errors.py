@@ -39,5 +39,7 @@ def choices(word: str, names: Iterable[str]) -> str:
     return f"allowed: {', '.join(names)}{did_you_mean(word, names)}"
 
 
-def first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0]
+def first_line(error: BaseException | str) -> str:
+    """The message's first line; with the second where the first one only announces it."""
+    first, *rest = str(error).strip().splitlines() or [""]
+    return f"{first} {rest[0].strip()}" if first.endswith(":") and rest else first

@@ -106,9 +106,15 @@ class LoRA:
         """Put A and B beside the layers and freeze what is not trained.
 
         Raises:
-            ValueError: a layer that LoRA cannot be put beside, or none to put it beside.
+            ValueError: peft is not installed, a layer that LoRA cannot be put beside, or none to
+                put it beside.
         """
-        from peft import LoraConfig, inject_adapter_in_model  # takes seconds
+        try:
+            from peft import LoraConfig, inject_adapter_in_model  # takes seconds
+        except ModuleNotFoundError as error:
+            raise ValueError(
+                f"LoRA needs the peft library ({error}): pip install 'theta0[lora]'"
+            ) from None
 
         last = head_of(network)
         trained = list(last.parameters()) if self.head else []

@@ -4,6 +4,7 @@ import copy
 import hashlib
 import json
 import os
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from theta0.errors import ConfigError, first_line
 # What changes only how or where a run is done, not what comes out.
 NOT_IDENTITY = (
     "hydra", "study", "paths", "logger", "threads", "progress", "print_config", "tags",
-    "rendezvous", "search_space", "claims",
+    "rendezvous", "search_space", "claims", "checkpoint",
 )  # fmt: skip
 _DEVICES = ("accelerator", "devices", "num_nodes", "strategy", "profiler")
 
@@ -35,7 +36,9 @@ def resolve(config: DictConfig) -> dict[str, Any]:
         key = str(error.full_key)
         raise ConfigError(f"{key}: a value is required: {key}=...") from error
     except InterpolationResolutionError as error:
-        raise ConfigError(f"{error.full_key}: {first_line(error)}") from error
+        unknown = r"Interpolation key '(.+)' not found"
+        reason = re.sub(unknown, r"needs \1, which is not there", first_line(error))
+        raise ConfigError(f"{error.full_key}: {reason}") from error
     except OmegaConfBaseException as error:
         raise ConfigError(first_line(error)) from error
     assert isinstance(plain, dict)
@@ -86,17 +89,26 @@ def choices_of(hydra: Any) -> dict[str, str]:
         for group, option in hydra.runtime.choices.items()
         if not group.startswith("hydra") and ("@" not in group or group in said)
     }
+    choices |= {group: "+".join(files) or "none" for group, files in lists_of(hydra).items()}
+    return {group: option for group, option in choices.items() if option != "None"}
+
+
+def lists_of(hydra: Any) -> dict[str, dict[str, Path | None]]:
+    """Each group for which a list was chosen: its options, and the file of each, if it has one."""
     folders = [Path(s.path) for s in hydra.runtime.config_sources if s.schema == "file"]
+    lists: dict[str, dict[str, Path | None]] = {}
     for override in hydra.overrides.task:
         group, _, value = override.partition("=")
         if value.startswith("[") and any((folder / group).is_dir() for folder in folders):
-            choices[group] = "+".join(option.strip() for option in value.strip("[]").split(","))
-    return {group: option for group, option in choices.items() if option != "None"}
+            options = filter(None, map(str.strip, value.strip("[]").split(",")))
+            files = {o: [folder / group / f"{o}.yaml" for folder in folders] for o in options}
+            lists[group] = {o: next(filter(Path.is_file, files[o]), None) for o in files}
+    return lists
 
 
 def run_name(_root_: DictConfig) -> str:
     """`<optimizer>-<init>-s<seed>-<10 digits of config_hash>`: a run's folder and W&B name."""
-    choices = _root_.hydra.runtime.choices
+    choices = choices_of(_root_.hydra)
     words = [str(choices.get(group)).replace("/", "_") for group in ("optimizer", "init")]
     return f"{'-'.join(words)}-s{_root_.get('seed')}-{config_hash(_root_)[:10]}"
 
@@ -131,5 +143,9 @@ def cell_name(choices: dict[str, str], overrides: list[str]) -> str:
     """A run's choices but its seeds in one string, for tools that group by one key only."""
     others = cell_overrides(overrides)
     words = [choices.get("optimizer", ""), choices.get("init", "")]
-    words += [f"{k}={v}" for k, v in sorted(others.items()) if k not in ("optimizer", "init")]
+    words += [
+        f"{k}={choices.get(k, v)}"
+        for k, v in sorted(others.items())
+        if k not in ("optimizer", "init")
+    ]
     return "|".join(words)

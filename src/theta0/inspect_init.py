@@ -1,8 +1,9 @@
 """θ₀ layer by layer, or activations against width: what src/inspect_init.py does."""
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from theta0.config import InspectConfig, check
+from theta0.config import InspectConfig, check, check_lists
 from theta0.errors import ConfigError
 
 
@@ -12,6 +13,7 @@ def inspect_init(config: DictConfig) -> None:
     Raises ConfigError for a bad configuration, before torch is imported or data read; ValueError
     for a component that cannot be loaded, or that refuses what it was given.
     """
+    check_lists(HydraConfig.get())
     plain = check(config, InspectConfig)
     if plain["mode"] == "coordinates" and not {"width", "widths"} & plain["model"].keys():
         raise ConfigError(

@@ -1,8 +1,8 @@
 """An epoch's metrics: collected on the device, computed once, kept in the checkpoint."""
 
 import copy
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import torch
 import torchmetrics
@@ -53,8 +53,6 @@ class EpochMetrics(nn.Module):
         self.split, self.suffix = split, suffix
         self.losses = nn.ModuleDict({name: MeanLoss() for name in ("loss", *map(_part, parts))})
         self.others = nn.ModuleDict({name: copy.deepcopy(m) for name, m in metrics.items()})
-        for metric in self._named().values():
-            metric.persistent(True)  # in the checkpoint, so that half an epoch is not lost
         self._losses: list[dict[str, Tensor]] = []
         self._outputs: list[Tensor] = []
         self._targets: list[Tensor] = []
@@ -77,7 +75,9 @@ class EpochMetrics(nn.Module):
         if not self._losses:
             return
         device = self._losses[0]["loss"].device
-        sizes = torch.tensor([float(len(target)) for target in self._targets], device=device)
+        sizes = torch.tensor(
+            [len(target) for target in self._targets], dtype=torch.float32, device=device
+        )
         output, target = torch.cat(self._outputs).float(), torch.cat(self._targets)
         if output.shape == target.shape and output.shape[-1] == 1:  # R² wants vectors
             output, target = output.squeeze(-1), target.squeeze(-1)
@@ -98,9 +98,41 @@ class EpochMetrics(nn.Module):
             metric.reset()
         return values
 
+    def half_way(self) -> dict[str, Any]:
+        """What this process has of an epoch under way, as plain containers, for a checkpoint.
+
+        What is gathered stays gathered: handing it on now would change the order of additions, and
+        with it the last digit.
+        """
+        return {
+            "metrics": {name: dict(metric.metric_state) for name, metric in self._named().items()},
+            "gathered": [self._losses[:], self._outputs[:], self._targets[:]],
+        }
+
+    def go_on(self, state: dict[str, Any]) -> None:
+        """Be where `half_way` was."""
+        device = next(iter(self._named().values())).device
+        for name, metric in self._named().items():
+            for key, value in state["metrics"][name].items():
+                setattr(metric, key, _on(device, value))
+        self._losses, self._outputs, self._targets = _on(device, state["gathered"])
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> "EpochMetrics":
+        """Follow the network to another device, but not to 16 bits: sums of an epoch need 32."""
+        return super()._apply(lambda tensor: tensor.to(fn(tensor).device), *args, **kwargs)
+
     def _named(self) -> dict[str, torchmetrics.Metric]:
         metrics = {**dict(self.losses.items()), **dict(self.others.items())}
         return cast(dict[str, torchmetrics.Metric], metrics)
+
+
+def _on(device: torch.device, value: Any) -> Any:
+    """A tensor, or those in lists and dictionaries, on a device."""
+    if isinstance(value, list):
+        return [_on(device, v) for v in value]
+    if isinstance(value, dict):
+        return {key: _on(device, v) for key, v in value.items()}
+    return value.to(device)
 
 
 def _part(name: str) -> str:

@@ -77,7 +77,7 @@ class Module(lightning.LightningModule):
         self.epoch_metrics: dict[str, float] = {}  # of the epoch under way
         self.last_metrics: dict[str, float] = {}  # of the last epoch that ended
         self.fit_seconds = 0.0
-        self._random_states: list[dict[str, Any]] | None = None
+        self._state: dict[str, Any] | None = None  # of this process, in the checkpoint
         self._plateau_state: dict[str, Any] | None = None
         self._gathered_step = -1
         self._batch: tuple[Tensor, Tensor]
@@ -205,8 +205,9 @@ class Module(lightning.LightningModule):
     # --------------------------------------------------------------------------------------- epochs
 
     def on_train_start(self) -> None:
-        if self._random_states is not None:
-            _set_random_state(self._random_states[self.global_rank])
+        if self._state is not None:
+            _set_random_state(self._state["random"])
+            self.train_metrics.go_on(self._state["train_metrics"])
         self._started = time.perf_counter() - self.fit_seconds
         # Asked every step, and the trainer takes its time to answer.
         self._alone_on_cpu = self.trainer.world_size == 1 and self.device.type == "cpu"
@@ -329,20 +330,23 @@ class Module(lightning.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Plain tensors and containers: `torch.load(..., weights_only=True)` reads them."""
-        self.train_metrics.flush()
-        states = [_random_state()]
+        state = {"random": _random_state(), "train_metrics": self.train_metrics.half_way()}
+        states = [state]
         if self.trainer.world_size > 1:
             gathered: list[Any] = [None] * self.trainer.world_size
-            torch.distributed.all_gather_object(gathered, states[0])
+            torch.distributed.all_gather_object(gathered, state)
             states = gathered
-        checkpoint["random_states"] = states
+        checkpoint["processes"] = states
         checkpoint["metrics"] = dict(self.epoch_metrics)
         checkpoint["fit_seconds"] = self.fit_seconds
         checkpoint["plateau"] = self.plateau.state_dict() if self.plateau else None
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        states = checkpoint["random_states"]
-        self._random_states = states if len(states) == self.trainer.world_size else None
+        if self.trainer.precision == "64-true":
+            self.double()  # Lightning does so after the weights are in, which would have lost bits
+        states = checkpoint["processes"]
+        if len(states) == self.trainer.world_size:
+            self._state = states[self.global_rank]
         self.epoch_metrics = dict(checkpoint["metrics"])
         self.last_metrics = dict(checkpoint["metrics"])
         self.fit_seconds = checkpoint["fit_seconds"]

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from theta0.errors import first_line
+
 Status = Literal["running", "interrupted", "pruned", "done", "diverged", "failed"]
 FINISHED: tuple[Status, ...] = ("done", "diverged", "pruned")
 
@@ -74,7 +76,7 @@ class Error(_Part):
     @property
     def line(self) -> str:
         """What a person is told: the message's first line, or the type where it has none."""
-        return (self.message.strip().splitlines() or [self.type])[0]
+        return first_line(self.message) or self.type
 
 
 class Result(_Part):

@@ -151,7 +151,9 @@ def test_best_holds_what_was_validated_best(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", AVERAGES)
-@pytest.mark.parametrize("settings", [{}, {"accumulate_grad_batches": 3}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"accumulate_grad_batches": 3}, {"precision": "bf16-true"}]
+)
 def test_two_epochs_and_two_are_four_bit_for_bit(tmp_path, name, settings):
     fit(tmp_path / "whole", AVERAGES[name](), **settings)
     with pytest.raises(InterruptedError):
@@ -183,6 +185,24 @@ def test_swa_counts_the_epochs_after_its_start(tmp_path, start, count):
     average = SWA(start=start)
     fit(tmp_path, average)
     assert average.count == count
+
+
+def test_small_shares_of_16_bit_weights_are_not_rounded_away(tmp_path):
+    class Slow(WeightAverage):
+        def share(self, trainer: lightning.Trainer, batch_idx: int) -> float:
+            return 1e-3
+
+    average = Slow()
+    start = {name: t.bfloat16() for name, t in Regression().weights().items()}
+    module = fit(tmp_path, average, precision="bf16-true")
+    expected = {name: t.double() for name, t in start.items()}
+    for weights in module.after_batch:
+        expected = {name: a + 1e-3 * (weights[name].double() - a) for name, a in expected.items()}
+    found = network_of(saved(tmp_path))
+    for name, tensor in found.items():
+        if tensor.is_floating_point():
+            torch.testing.assert_close(tensor.double(), expected[name], rtol=1e-5, atol=1e-6)
+            assert not torch.equal(tensor.bfloat16().float(), tensor)
 
 
 def test_before_the_first_average_everything_sees_the_weights(tmp_path):

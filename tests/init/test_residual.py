@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from theta0.init import Fixup, Normal, Orthogonal, ReZero, VarianceScaling
+from theta0.init import LSUV, Fixup, MuP, Normal, Orthogonal, ReZero, VarianceScaling
 from theta0.models import MLP, Residual, ResidualMLP, Scale, Shift
 
 HE = VarianceScaling(gain="forward")
@@ -154,6 +154,13 @@ def test_rezero_on_fixups_network():
     network = spoilt(ResidualMLP(20, 5, branch="fixup"))
     ReZero()(network, generator())
     assert set(scalars(network, Scale) + scalars(network, Shift)) == {0.0}
+
+
+@pytest.mark.parametrize("base", [MuP(), LSUV()])
+def test_rezero_refuses_a_base_that_needs_more_than_the_network(base):
+    name = type(base).__name__
+    with pytest.raises(ValueError, match=f"^base={name}: must not ask for data or set learning"):
+        ReZero(base=base)
 
 
 @pytest.mark.parametrize("network", [MLP(20, 5, residual=True), ResidualMLP(20, 5), MLP(20, 5)])

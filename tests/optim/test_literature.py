@@ -70,6 +70,17 @@ def test_the_papers_multiplier_goes_on_from_a_checkpoint():
     assert p.item() == pytest.approx(1 - 0.5 * 0.1, rel=1e-12)
 
 
+def test_a_group_that_joins_later_has_a_rate_and_a_range_of_its_own():
+    first, second = (nn.Parameter(torch.ones(1, dtype=torch.float64)) for _ in range(2))
+    optimizer = AdamWLH([first], lr=0.1, weight_decay=0.1)
+    optimizer.add_param_group({"params": [second], "lr": 0.5})
+    with pytest.raises(ValueError, match=r"^lr=-1: must be greater than 0$"):
+        optimizer.add_param_group({"params": [nn.Parameter(torch.ones(1))], "lr": -1})
+    first.grad = second.grad = torch.zeros_like(first)
+    optimizer.step()
+    assert first.item() == second.item() == pytest.approx(0.9, rel=1e-12)
+
+
 # --------------------------------------------------------------------------------------- Reddi 2018
 
 

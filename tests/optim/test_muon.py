@@ -120,6 +120,19 @@ def test_embeddings_and_frozen_matrices_are_not_muons():
     assert not any(name.startswith("2.") for name in rules(optimizer, net))
 
 
+def test_of_a_weight_normed_layer_the_directions_are_a_matrix_and_the_lengths_are_none():
+    net = MLP(5, 2, widths=(4, 4), norm="weight")
+    (hidden,) = hidden_matrices(net)
+    assert hidden is net.hidden[2].parametrizations.weight.original1
+
+
+def test_a_first_layer_that_is_also_the_last_ends_the_network_twice():
+    net = nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 9))
+    net[3].weight = net[0].weight
+    net[2].weight = net[1].weight
+    assert [id(p) for p in hidden_matrices(net)] == [id(net[1].weight)]
+
+
 @pytest.mark.parametrize("net", [MLP(5, 2, widths=()), MLP(5, 2, widths=(4,))])
 def test_a_network_without_hidden_matrices_is_refused(net):
     with pytest.raises(ValueError, match=r"between a network's first and last"):

@@ -1,13 +1,15 @@
 """The table and the CSV of a study, on made-up results whose numbers are known by hand."""
 
 import csv
+import io
 import os
 import statistics
 
 import pytest
+from rich.console import Console
 
 from theta0.results import Cost, Error, Result
-from theta0.sweep.table import cell_columns, cells, summary, write_csv
+from theta0.sweep.table import cell_columns, cells, print_whole, summary, write_csv
 
 
 def made(optimizer="adam", init="he", seed=0, status="done", **changes):
@@ -129,8 +131,6 @@ def test_mean_and_sample_deviation():
         "val/acc": "0.9300 ± 0.0361",
         "test/acc": "0.9200 ± 0.0361",
         "n": "3",
-        "diverged": "",
-        "failed": "",
         "seconds": "2.0",
     }
 
@@ -190,6 +190,27 @@ def test_what_varied_stands_in_the_table():
 
 def test_the_table_of_nothing():
     assert table([]) == []
+
+
+@pytest.mark.parametrize(("terminal", "width"), [(True, 60), (True, 105), (True, 106), (False, 80)])
+def test_nothing_is_cut_off_where_there_is_no_room(terminal, width):
+    """Cells are broken at spaces, and only where a terminal is too narrow."""
+    choices = {"remedy": "dropout+label_smoothing"}
+    results = [
+        made("schedule_free_adamw", seed=seed, acc=0.8 + seed / 10, choices=choices)
+        for seed in (0, 1)
+    ]
+    results += [made("schedule_free_adamw", seed=seed, acc=0.5) for seed in (0, 1)]
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=terminal, width=width, color_system=None)
+    print_whole(summary(results, title="study first"), console)
+    lines = [line.rstrip() for line in file.getvalue().splitlines()]
+    words = {word for line in lines for word in line.strip("│┃").split()}
+    assert words >= {"optimizer", "schedule_free_adamw", "dropout+label_smoothing", "seconds"}
+    assert words >= {"0.8500", "0.0707", "0.8400", "0.5000", "val/acc", "test/acc", "1.0"}
+    broken = terminal and width < 106
+    assert any("0.8500 ± 0.0707" in line for line in lines) is not broken
+    assert max(map(len, lines)) == (91 if broken else 106)
 
 
 # ------------------------------------------------------------------------------------------ the CSV

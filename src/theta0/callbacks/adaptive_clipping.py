@@ -4,8 +4,9 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
 from torch.optim import Optimizer
+
+from theta0.init.scheme import find_output
 
 
 class AdaptiveClipping(Callback):
@@ -27,10 +28,10 @@ class AdaptiveClipping(Callback):
     ) -> None:
         network = pl_module.network
         assert isinstance(network, nn.Module)
-        maps = [m for m in network.modules() if isinstance(m, nn.Linear | _ConvNd)]
-        exempt = {id(p) for p in maps[-1].parameters()} if maps else set()
+        output = find_output(network, None)
+        exempt = set(output.parameters()) if output is not None else set()
         for parameter in network.parameters():
-            if parameter.grad is not None and id(parameter) not in exempt:
+            if parameter.grad is not None and parameter not in exempt:
                 largest = self.factor * _unit_norms(parameter.detach()).clamp(min=self.eps)
                 # a gradient of 0 gives infinity, which is cut to 1
                 parameter.grad.mul_((largest / _unit_norms(parameter.grad)).clamp(max=1))

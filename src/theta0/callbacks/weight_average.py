@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
@@ -15,7 +16,8 @@ class WeightAverage(Callback, ABC):
     Validation sees θ̄, a checkpoint's `state_dict` holds it, and at the end the network has it.
     Training goes on from θ, which a checkpoint holds as `weight_average`, so that a continued run
     is the uninterrupted one bit for bit. Until the first share above 0 everything sees θ.
-    Normalisation's running statistics are averaged like weights.
+    Normalisation's running statistics are averaged like weights; weights of 16 bits in 32, since
+    a small share of them would be rounded away.
 
     Lightning's WeightAveraging averages metrics too, being parts of the module, and what it adds
     after an epoch enters that epoch's checkpoint without having been validated.
@@ -24,7 +26,7 @@ class WeightAverage(Callback, ABC):
     def __init__(self) -> None:
         self.count = 0  # how many θ are in the average
         self._average: dict[str, Tensor] = {}
-        self._weights: dict[str, Tensor] | None = None  # θ of the checkpoint that was read
+        self._weights: dict[str, Tensor] | None = None  # θ while the network has θ̄
         self._last_step = 0
 
     @abstractmethod
@@ -43,12 +45,13 @@ class WeightAverage(Callback, ABC):
     ) -> None:
         """The network of a run that is continued comes with θ̄ from its checkpoint: it gets θ."""
         self._last_step = trainer.global_step
-        network = _floats(pl_module)
-        self._average = {name: tensor.clone() for name, tensor in network.items()}
-        if self._weights is not None:
-            for name, tensor in network.items():
-                tensor.copy_(self._weights[name])
-            self._weights = None
+        self._average = {
+            name: self._average.get(name, tensor).to(
+                tensor.device, torch.promote_types(tensor.dtype, torch.float32), copy=True
+            )
+            for name, tensor in _floats(pl_module).items()
+        }
+        self._resume(pl_module)
 
     def on_train_batch_end(
         self,
@@ -63,25 +66,26 @@ class WeightAverage(Callback, ABC):
         self._last_step = trainer.global_step
         if (share := self.share(trainer, batch_idx)) > 0:
             for name, tensor in _floats(pl_module).items():
-                self._average[name].lerp_(tensor, share)
+                average = self._average[name]
+                average.lerp_(tensor.to(average.dtype), share)
             self.count += 1
 
     def on_validation_epoch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         if trainer.state.fn == "fit":
-            self._swap(pl_module)
+            self._show(pl_module)
 
     def on_validation_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         if trainer.state.fn == "fit":
-            self._swap(pl_module)
+            self._resume(pl_module)
 
     def on_train_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        self._swap(pl_module)
+        self._show(pl_module)
 
     def on_save_checkpoint(
         self,
@@ -89,7 +93,7 @@ class WeightAverage(Callback, ABC):
         pl_module: lightning.LightningModule,
         checkpoint: dict[str, Any],
     ) -> None:
-        weights = _floats(pl_module)
+        weights = _floats(pl_module) if self._weights is None else self._weights
         checkpoint["weight_average"] = {"count": self.count, "weights": weights}
         if self.count > 0:
             average = {f"network.{name}": self._average[name] for name in weights}
@@ -104,14 +108,23 @@ class WeightAverage(Callback, ABC):
         if "weight_average" in checkpoint:  # else: of a run without this callback
             self.count = checkpoint["weight_average"]["count"]
             self._weights = checkpoint["weight_average"]["weights"]
+            state = checkpoint["state_dict"]
+            self._average = {name: state[f"network.{name}"] for name in self._weights}
 
-    def _swap(self, pl_module: lightning.LightningModule) -> None:
-        """θ̄ into the network and θ into its place, or the other way round."""
+    def _show(self, pl_module: lightning.LightningModule) -> None:
+        """θ̄ into the network, θ aside."""
         if self.count > 0:
-            for name, tensor in _floats(pl_module).items():
-                weights = tensor.clone()
+            network = _floats(pl_module)
+            self._weights = {name: tensor.clone() for name, tensor in network.items()}
+            for name, tensor in network.items():
                 tensor.copy_(self._average[name])
-                self._average[name].copy_(weights)
+
+    def _resume(self, pl_module: lightning.LightningModule) -> None:
+        """θ back into the network, where it stands aside."""
+        if self._weights is not None:
+            for name, tensor in _floats(pl_module).items():
+                tensor.copy_(self._weights[name])
+            self._weights = None
 
 
 class EMA(WeightAverage):

@@ -6,16 +6,17 @@ what is allowed, and the nearest right spelling.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel, ValidationError
 
 from theta0.config.components import COMPONENTS
 from theta0.config.schema import NAMED, SINGLE, TrainConfig
 from theta0.errors import ConfigError, choices, shown, unknown_key
-from theta0.identity import resolve
+from theta0.identity import lists_of, resolve
 
 
 def check(config: DictConfig, schema: type[TrainConfig] = TrainConfig) -> dict[str, Any]:
@@ -23,6 +24,8 @@ def check(config: DictConfig, schema: type[TrainConfig] = TrainConfig) -> dict[s
 
     Raises ConfigError with the first thing that is wrong, in one line.
     """
+    if "hydra" in config:
+        check_lists(config.hydra)
     plain = resolve(config)
     _validate(schema, plain, "")
     for group in SINGLE:
@@ -30,9 +33,37 @@ def check(config: DictConfig, schema: type[TrainConfig] = TrainConfig) -> dict[s
             _validate_component(group, plain[group], COMPONENTS.get(group, {}))
     for group in NAMED:
         for name, node in plain[group].items():
+            if "_target_" not in node:
+                raise ConfigError(_changes_nothing(group, name, plain[group]))
             _validate_component(f"{group}.{name}", node, COMPONENTS.get(group, {}))
     _check_task(plain)
     return plain
+
+
+def check_lists(hydra: Any) -> None:
+    """Of options chosen together (remedy=[dropout,ema]) none may undo what another one sets.
+
+    Raises ConfigError. `hydra` is Hydra's own node, which knows what was chosen.
+    """
+    for group, options in lists_of(hydra).items():
+        before: dict[str, tuple[str, Any]] = {}
+        for option, file in options.items():
+            settings = OmegaConf.to_container(OmegaConf.load(file)) if file else {}
+            for key, value in _settings(settings):
+                other, its = before.setdefault(key, (option, value))
+                if value != its:
+                    raise ConfigError(
+                        f"{group}=[{','.join(options)}]: {other} and {option} both set {key}"
+                    )
+
+
+def _settings(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values, as they stand in a file, of all but its defaults list."""
+    for key, value in node.items():
+        if isinstance(value, dict):
+            yield from _settings(value, f"{prefix}{key}.")
+        elif prefix or key != "defaults":
+            yield f"{prefix}{key}", value
 
 
 def _validate_component(
@@ -54,6 +85,14 @@ def _validate_component(
         if isinstance(part, dict) and "_target_" in part:
             inner = f"{group}.{key}"
             _validate_component(inner, part, COMPONENTS.get(inner, schemas))
+
+
+def _changes_nothing(group: str, name: str, parts: Mapping[str, Any]) -> str:
+    """The line for settings of a part that is not there: label smoothing without cross-entropy."""
+    there = [other for other, node in parts.items() if "_target_" in node]
+    setting = next((f".{key}={shown(value)}" for key, value in parts[name].items()), "={}")
+    line = f"{group}.{name}{setting}: {group} has no {name} to change"
+    return f"{line}; {choices(name, there)}" if there else line
 
 
 def _validate(schema: type[BaseModel], node: Mapping[str, Any], prefix: str) -> None:
@@ -106,19 +145,44 @@ def _check_task(plain: dict[str, Any]) -> None:
         raise ConfigError(
             "data.num_classes=null: this data set is a regression: use loss=mse metrics=regression"
         )
+    if (path := plain["ckpt_path"]) is not None and not Path(path).is_file():
+        raise ConfigError(f"ckpt_path={path}: no such file")
+    measuring = any(c["_target_"] == DIAGNOSTICS for c in plain["callbacks"].values())
+    if measuring and plain["trainer"]["strategy"].startswith("fsdp"):
+        raise ConfigError("diagnostics: trainer=fsdp shards the weights, so none can be measured")
+    if (shape := plain["data"].get("shape")) is not None:
+        _check_shape(plain, shape)
     if (target := plain["optimizer"]["_target_"]) in EVALUATES_AGAIN:
         name = target.rpartition(".")[2]
-        if plain["accumulate"] > 1:
+        if (batches := plain["trainer"].get("accumulate_grad_batches", 1)) > 1:
             raise ConfigError(
-                f"accumulate={plain['accumulate']}: must be 1, since {name} evaluates a batch"
-                " several times a step"
+                f"accumulate={batches}: must be 1, since {name} evaluates a batch several times a"
+                " step"
             )
-        if plain["precision"] == "16-mixed":
+        if plain["trainer"].get("precision") == "16-mixed":
             raise ConfigError(
                 f"precision=16-mixed: {name} evaluates its batch several times a step, which scaled"
                 " gradients do not allow; bf16-mixed does"
             )
 
 
+def _check_shape(plain: dict[str, Any], shape: list[int]) -> None:
+    """What some augmentations and losses ask of a row of the data."""
+    for name, node in plain["augmentation"].items():
+        if node["_target_"] in OF_IMAGES and len(shape) != 3:
+            raise ConfigError(f"augmentation.{name}: needs images, but data.shape={shown(shape)}")
+    for name, node in plain["loss"].items():
+        if node["_target_"] == "theta0.losses.Monotonic":
+            feature = node["feature"]
+            if len(shape) != 1 or feature >= shape[0]:
+                raise ConfigError(
+                    f"loss.{name}.feature={feature}: there is none in rows of "
+                    f"data.shape={shown(shape)}"
+                )
+
+
+DIAGNOSTICS = "theta0.diagnostics.Diagnostics"
+OF_IMAGES = tuple(f"theta0.augmentation.{name}" for name in ("Affine", "CutMix", "PerSample"))
+"""Augmentations that need images."""
 EVALUATES_AGAIN = ("torch.optim.LBFGS", "theta0.optim.SAM")
 """Optimizers that evaluate the loss more than once a step."""

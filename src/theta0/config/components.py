@@ -11,6 +11,7 @@ from theta0.config.values import (
     Auto,
     BelowOne,
     Betas,
+    Classes,
     Count,
     Deterministic,
     Devices,
@@ -260,7 +261,7 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
         "theta0.augmentation.Affine": _component(degrees=NonNegative, shift=Fraction),
         "theta0.augmentation.GaussianNoise": _component(std=NonNegative),
         "theta0.augmentation.MixUp": _component(alpha=Positive, num_classes=Count | None),
-        "theta0.augmentation.CutMix": _component(alpha=Positive, num_classes=Count),
+        "theta0.augmentation.CutMix": _component(alpha=Positive, num_classes=Classes),
     },
     "adversary": {
         "theta0.adversary.FGSM": _component(eps=Positive, share=Fraction),
@@ -331,12 +332,25 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
         ),
     },
     "callbacks": {
-        "theta0.callbacks.Checkpoint": _component(monitor=str, mode=Literal["min", "max"]),
+        "theta0.callbacks.Checkpoint": _component(
+            monitor=str, mode=Literal["min", "max"], every_n_seconds=NonNegative
+        ),
         "theta0.diagnostics.Diagnostics": _component(price=Price, schedule=Schedule, samples=Count),
         "theta0.callbacks.GradientNoise": _component(eta=Positive, gamma=NonNegative, seed=Seed),
         "theta0.callbacks.AdaptiveClipping": _component(factor=Positive, eps=Positive),
         "theta0.callbacks.EMA": _component(decay=BelowOne),
         "theta0.callbacks.SWA": _component(start=BelowOne),
+        "lightning.pytorch.callbacks.EarlyStopping": _component(
+            monitor=str,
+            mode=Literal["min", "max"],
+            patience=Annotated[int, Field(ge=0)],
+            min_delta=NonNegative,
+            check_on_train_epoch_end=bool | None,
+            stopping_threshold=(Finite | None, None),
+            divergence_threshold=(Finite | None, None),
+            check_finite=(bool, True),
+            strict=(bool, True),
+        ),
     },
     "logger": {
         "theta0.tracking.wandb_logger": _component(

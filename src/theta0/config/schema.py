@@ -8,6 +8,7 @@ from theta0.config.values import (
     Auto,
     Count,
     Finite,
+    NonNegative,
     Positive,
     Precision,
     Price,
@@ -45,6 +46,10 @@ class SearchSpace(Strict):
     lr: Annotated[list[Positive], Field(min_length=2, max_length=2)]
 
 
+class CheckpointTime(Strict):
+    every_n_seconds: NonNegative
+
+
 class Diagnostic(Strict):
     diagnostic: str
     layer: str
@@ -76,6 +81,7 @@ class TrainConfig(Strict):
     seeds: Seeds
     train: bool
     test: bool
+    checkpoint: CheckpointTime
     ckpt_path: str | None
     compile: bool
     precision: Precision

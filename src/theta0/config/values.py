@@ -72,6 +72,9 @@ AdafactorEps = Annotated[Any, _one_of("[null or a number, a number]", _is_adafac
 Gain = Annotated[
     Any, _one_of("forward, backward, critical, torch or a number greater than 0", _is_gain)
 ]
+Classes = Annotated[
+    Any, _one_of("a number of classes, which a regression has not", lambda v: _whole(v, 2))
+]
 Devices = Annotated[
     Any, _one_of("auto, a number of devices or a list of their indices", _is_devices)
 ]

@@ -81,8 +81,9 @@ class BatchLoader:
         return {"epoch": self._epoch, "batch": self._next}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
+        """Continue there, or with the first batch where that epoch has ended."""
         self._epoch = state["epoch"]
-        self._first = self._next = state["batch"]
+        self._first = self._next = state["batch"] % len(self)
 
     def __len__(self) -> int:
         full, rest = divmod(len(self.x), self.batch_size)

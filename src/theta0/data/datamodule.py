@@ -74,6 +74,7 @@ class DataModule(pl.LightningDataModule):
         self.splits: dict[str, tuple[Tensor, Tensor]] = {}  # x and y of train, val and test
         self.bounded = False  # whether the inputs were scaled to [0, 1] before normalisation
         self._digest = ""
+        self._place: dict[str, int] | None = None  # in the epoch, of a checkpoint to continue from
 
     def prepare_data(self) -> None:
         self.source.prepare()
@@ -116,9 +117,13 @@ class DataModule(pl.LightningDataModule):
     def train_dataloader(self) -> BatchLoader:
         # overfitting to some batches means the same ones every epoch
         overfit = getattr(self.trainer, "overfit_batches", 0) > 0
-        return self._loader(
+        loader = self._loader(
             "train", self.batch_size, self.order_seed, self.drop_last, reshuffle=not overfit
         )
+        place, self._place = self._place, None  # the first to ask is the trainer
+        if place is not None:
+            loader.load_state_dict(place)
+        return loader
 
     def val_dataloader(self) -> BatchLoader:
         return self._loader("val", self.eval_batch_size)
@@ -132,11 +137,21 @@ class DataModule(pl.LightningDataModule):
         return batch  # it is there already
 
     def state_dict(self) -> dict[str, Any]:
-        """The normalisation, which a checkpoint's weights expect of their input."""
-        return {"mean": self.mean, "std": self.std}
+        """The normalisation, which a checkpoint's weights expect, and the place in the epoch.
+
+        Lightning asks the loader for its place too, but does not give it back where a schedule has
+        asked for the number of steps.
+        """
+        loader = self.trainer.train_dataloader if self.trainer else None
+        place = loader.state_dict() if isinstance(loader, BatchLoader) else None
+        return {"mean": self.mean, "std": self.std, "place": place}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Normalise by a checkpoint's statistics from here on, whatever the data's own are."""
+        """Normalise by a checkpoint's statistics from here on, whatever the data's own are.
+
+        The next training loader begins where the checkpoint's was.
+        """
+        self._place = state_dict.get("place")
         mean = self._per_channel("mean", state_dict["mean"])
         std = self._per_channel("std", state_dict["std"])
         if (mean, std) == (self.mean, self.std):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from theta0.init.fans import WEIGHTED
 from theta0.init.report import LayerReport, drawn_std
+from theta0.models import evaluating
 
 
 @dataclass(kw_only=True)
@@ -83,14 +84,12 @@ class DataDependent(ABC):
             for name, layer in network.named_modules()
             if isinstance(layer, WEIGHTED)
         ]
-        training = {module: module.training for module in network.modules()}
         try:
-            network.eval()(batch)
+            with evaluating(network):
+                network(batch)
         finally:
             for hook in hooks:
                 hook.remove()
-            for module, mode in training.items():
-                module.training = mode
         return [self._updated(report, network, gains) for report in reports]
 
     def _updated(

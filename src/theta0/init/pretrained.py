@@ -1,6 +1,5 @@
 """Weights from a file as the starting point."""
 
-import inspect
 import logging
 from collections import Counter
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from theta0.init.fans import WEIGHTED, fans
 from theta0.init.report import LayerReport, drawn_std
-from theta0.init.scheme import require
+from theta0.init.scheme import require, require_no_needs
 from theta0.init.schemes import TorchDefault
 
 log = logging.getLogger(__name__)
@@ -51,9 +50,7 @@ class Pretrained:
 
     def __post_init__(self) -> None:
         require("match", self.match, ("strict", "partial"))
-        if "inputs" in inspect.signature(self.rest).parameters or hasattr(self.rest, "lr_scales"):
-            name = type(self.rest).__name__
-            raise ValueError(f"rest={name}: must not ask for data or set learning rates")
+        require_no_needs("rest", self.rest)
 
     @torch.no_grad()
     def __call__(self, network: nn.Module, generator: torch.Generator) -> list[LayerReport]:

@@ -8,7 +8,7 @@ from torch import nn
 
 from theta0.init.fans import WEIGHTED
 from theta0.init.report import LayerReport
-from theta0.init.scheme import TensorScheme
+from theta0.init.scheme import TensorScheme, require_no_needs
 from theta0.init.schemes import VarianceScaling
 from theta0.models import Residual, Scale, Shift
 
@@ -72,12 +72,15 @@ class ReZero:
     weight inside a branch has a gradient: α moves first.
 
     Args:
-        base: the scheme that draws the weights.
+        base: the scheme that draws the weights. It may not ask for data or set learning rates.
         alpha: the `Scale` of every branch.
     """
 
     base: TensorScheme = field(default_factory=lambda: VarianceScaling(gain="forward"))
     alpha: float = 0.0
+
+    def __post_init__(self) -> None:
+        require_no_needs("base", self.base)
 
     def __call__(self, network: nn.Module, generator: torch.Generator) -> list[LayerReport]:
         """Fill `network` in place; return one report a parameter, in module order.

@@ -5,6 +5,7 @@ CPU generator, in module order, on the CPU and in the parameter's dtype; then th
 parameter's device. So one seed gives one θ₀ on every device, whatever else consumed random numbers.
 """
 
+import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -222,6 +223,13 @@ def require(key: str, value: str, allowed: tuple[str, ...]) -> None:
     """Raise a ValueError, one line, unless `value` is one of those allowed."""
     if value not in allowed:
         raise ValueError(f"{key}={value!r}: allowed are {', '.join(allowed)}")
+
+
+def require_no_needs(key: str, scheme: Callable[..., Any]) -> None:
+    """Raise a ValueError, one line, if a scheme inside another asks for what only a run gives."""
+    if "inputs" in inspect.signature(scheme).parameters or hasattr(scheme, "lr_scales"):
+        name = type(scheme).__name__
+        raise ValueError(f"{key}={name}: must not ask for data or set learning rates")
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from theta0.models import evaluating
+
 SIGNS = {"increasing": 1.0, "decreasing": -1.0}
 
 
@@ -15,6 +17,9 @@ class Monotonic(nn.Module):
     so in need of none. Sill & Abu-Mostafa (1996, "Monotonicity Hints") draw the step at random and
     do not divide by it; divided, a scale means the same for every δ. It holds for each output,
     with all other inputs as they are.
+
+    f is the network in evaluation mode, in a pass of its own: in training mode dropout would draw
+    for x and x + δeⱼ apart, and batch normalisation would take the step away, which all rows share.
 
     Args:
         feature: j, the input's number.
@@ -38,8 +43,8 @@ class Monotonic(nn.Module):
             raise ValueError(f"delta={delta}: must be above 0")
         self.feature, self.sign, self.delta = feature, SIGNS[direction], delta
 
-    def forward(self, output: Tensor, x: Tensor, network: nn.Module) -> Tensor:
-        """output [n, outputs] of `network` at x [n, features]; returns a scalar.
+    def forward(self, x: Tensor, network: nn.Module) -> Tensor:
+        """x [n, features]; returns a scalar.
 
         Raises ValueError where x has no such feature.
         """
@@ -49,5 +54,7 @@ class Monotonic(nn.Module):
             )
         step = torch.zeros_like(x)
         step[:, self.feature] = self.delta
-        slope = self.sign * (network(x + step) - output) / self.delta
+        with evaluating(network):
+            here, there = network(torch.cat([x, x + step])).chunk(2)
+        slope = self.sign * (there - here) / self.delta
         return slope.clamp(max=0).square().mean()

@@ -3,6 +3,7 @@
 from theta0.models.activations import ACTIVATIONS, activation
 from theta0.models.linear import Linear
 from theta0.models.mlp import MLP
+from theta0.models.modes import evaluating
 from theta0.models.residual import Residual, Scale, Shift
 from theta0.models.residual_mlp import ResidualMLP
 
@@ -15,4 +16,5 @@ __all__ = [
     "Scale",
     "Shift",
     "activation",
+    "evaluating",
 ]

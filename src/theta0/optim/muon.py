@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList
 
 from theta0.optim.adam_direction import adam_direction
 from theta0.optim.groups import NORMALISATION, parameter_groups
@@ -139,14 +140,26 @@ def muon_direction(
 
 def hidden_matrices(network: nn.Module) -> list[nn.Parameter]:
     """The trained weights of more than one dimension between the first and the last of them."""
-    matrices = {
-        parameter: module
+    matrices = [
+        (parameter, module)
         for module in network.modules()
         for name, parameter in module.named_parameters(recurse=False)
-        if parameter.ndim > 1 and "bias" not in name and not isinstance(module, NORMALISATION)
-    }
-    return [
-        parameter
-        for parameter, module in list(matrices.items())[1:-1]
-        if parameter.requires_grad and not isinstance(module, nn.Embedding)
+        if parameter.ndim > 1
+        and "bias" not in name
+        and not isinstance(module, NORMALISATION)
+        and not _is_column(parameter, module)
     ]
+    ends = {parameter for parameter, _ in matrices[:1] + matrices[-1:]}
+    hidden = {
+        parameter: None  # a set that keeps the order
+        for parameter, module in matrices
+        if parameter.requires_grad
+        and parameter not in ends
+        and not isinstance(module, nn.Embedding)
+    }
+    return list(hidden)
+
+
+def _is_column(parameter: nn.Parameter, module: nn.Module) -> bool:
+    """Whether it is a number for each row of another matrix, as g of weight normalisation."""
+    return isinstance(module, ParametrizationList) and parameter.numel() == len(parameter)

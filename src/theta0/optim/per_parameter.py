@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.optimizer import ParamsT
 
 RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "lr": ("greater than 0", lambda value: value > 0),
@@ -32,10 +31,10 @@ class PerParameter(Optimizer, ABC):
         ValueError: a setting is out of its range.
     """
 
-    def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
-        super().__init__(params, defaults)
-        for group in self.param_groups:
-            require_in_range(group)
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """One more group; those that the optimizer is made with come here too."""
+        super().add_param_group(param_group)
+        require_in_range(self.param_groups[-1])
 
     @abstractmethod
     def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:

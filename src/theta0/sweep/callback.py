@@ -51,13 +51,13 @@ class StudyCallback(Callback):
 
         from theta0.results import read_study
         from theta0.sweep.claims import judge
-        from theta0.sweep.table import summary, write_csv
+        from theta0.sweep.table import print_whole, summary, write_csv
 
         folder = Path(config.hydra.sweep.dir)
         results, broken = read_study(folder)
         write_csv(results, folder / "results.csv")
         console = Console()
-        console.print(summary(results, title=f"study {folder.name}"))
+        print_whole(summary(results, title=f"study {folder.name}"), console)
         claims = OmegaConf.to_container(config.get("claims") or OmegaConf.create([]))
         for verdict in judge(claims, results, folder):  # type: ignore[arg-type]
             console.print(verdict.line, markup=False, soft_wrap=True)

@@ -3,10 +3,12 @@
 import csv
 import io
 import statistics
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
 from theta0.identity import cell_overrides
@@ -86,14 +88,18 @@ def _value(config: dict[str, Any], dotted: str) -> Any:
 
 
 def summary(results: Sequence[Result], title: str) -> Table:
-    """One row a cell: mean ± standard deviation over seeds, n, diverged, failed, seconds."""
+    """One row a cell: mean ± standard deviation over seeds, n, seconds.
+
+    How many diverged and how many failed is told where some did.
+    """
     metrics = [m for m in ("val/acc", "test/acc") if any(m in r.metrics for r in results)]
     metrics = metrics or ["val/loss", "test/loss"]
     table = Table(title=title, title_justify="left")
     columns = cell_columns(results)
     for column in columns:
         table.add_column(column)
-    for column in (*metrics, "n", "diverged", "failed", "seconds"):
+    ends = [end for end in ("diverged", "failed") if any(r.status == end for r in results)]
+    for column in (*metrics, "n", *ends, "seconds"):
         table.add_column(column, justify="right")
     for cell, runs in cells(results).items():
         seconds = [run.cost.wall_seconds for run in runs if run.cost]
@@ -104,10 +110,24 @@ def summary(results: Sequence[Result], title: str) -> Table:
                 for m in metrics
             ),
             str(len(runs)),
-            *(_count(runs, status) for status in ("diverged", "failed")),
+            *(_count(runs, end) for end in ends),
             f"{statistics.fmean(seconds):.1f}" if seconds else "",
         )
     return table
+
+
+def print_whole(table: Table, console: Console) -> None:
+    """Print without cutting a word or a number off, as rich does where it has no room.
+
+    Where a terminal is too narrow cells are broken at spaces, and what is still too wide runs over
+    its edge; a file has none.
+    """
+    needed = console.measure(table, options=console.options.update_width(sys.maxsize)).maximum
+    if console.is_terminal and needed > console.width:
+        for column in table.columns:
+            texts = (column.header, *column.cells)
+            column.width = max(len(word) for text in texts for word in str(text).split())
+    Console(file=console.file, width=needed).print(table)
 
 
 def _mean_std(values: Iterable[float | None]) -> str:
