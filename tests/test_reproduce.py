@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from theta0.reproduce import differing, first_difference
+from theta0.continuation import differing
+from theta0.reproduce import first_difference
 from theta0.trust import OTHERS, SHIPPED
 
 CONFIGS = Path(__file__).parents[1] / "configs"

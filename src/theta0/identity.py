@@ -21,9 +21,9 @@ from theta0.errors import ConfigError, first_line
 # What changes only how or where a run is done, not what comes out.
 NOT_IDENTITY = (
     "hydra", "study", "paths", "logger", "threads", "progress", "print_config", "tags",
-    "rendezvous", "search_space", "claims", "checkpoint",
+    "rendezvous", "search_space", "claims", "checkpoint", "rerun",
 )  # fmt: skip
-_DEVICES = ("accelerator", "devices", "num_nodes", "strategy", "profiler")
+DEVICES = ("accelerator", "devices", "num_nodes", "strategy", "profiler")
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def config_hash(config: DictConfig) -> str:
     identity = resolve(emptied)
     for key in NOT_IDENTITY:
         identity.pop(key, None)
-    for key in _DEVICES:
+    for key in DEVICES:
         identity.get("trainer", {}).pop(key, None)
     text = json.dumps(_canonical(identity), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from theta0.config import COMPONENTS
+from theta0.continuation import differing
 from theta0.errors import ConfigError
 from theta0.identity import resolve
 from theta0.results import Result, write_atomically
@@ -125,12 +126,3 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
     if path.exists():
         with path.open(newline="") as file:
             yield from csv.DictReader(file)
-
-
-def differing(then: Any, now: Any, name: str = "") -> Iterator[tuple[str, str, str]]:
-    """(name, then, now) of each entry of two environments that is not the same."""
-    if isinstance(then, dict) and isinstance(now, dict):
-        for key in dict.fromkeys([*then, *now]):
-            yield from differing(then.get(key), now.get(key), f"{name}.{key}" if name else key)
-    elif then != now:
-        yield name, str(then), str(now)

@@ -20,10 +20,11 @@ from rich.syntax import Syntax
 
 from theta0 import environment, launch, seeds
 from theta0.build import build
+from theta0.continuation import go_on, locked
 from theta0.identity import choices_of, config_hash, resolve
 from theta0.init import table
 from theta0.module import Diverged, Module
-from theta0.results import FINISHED, Best, Cost, Error, Result, write_atomically
+from theta0.results import Best, Cost, Error, Result, write_atomically
 from theta0.tracking import CsvLogger, finish
 
 log = logging.getLogger("theta0")
@@ -33,19 +34,43 @@ def run(config: DictConfig) -> float:
     """One run of a composed configuration, in Hydra's output folder; returns its objective.
 
     Never raises for a run that fails or diverges: result.json tells, and the worst objective is
-    returned, so that a sweep goes on. A run that is finished already is not done again.
+    returned, so that a sweep goes on. A run that is finished already is not done again, and one
+    that another process is doing is left to it. Raises ConfigError where the study holds another
+    run under the same words, and nothing says what to do with it.
     """
     folder = Path(HydraConfig.get().runtime.output_dir)
     plain = resolve(config)
-    result = _begin(folder, plain, config_hash(config))
-    if result.status in FINISHED:
-        _say(result, f"{result.status} already")
-    else:
-        if plain["print_config"] and launch.rank() == 0:
+    result = _new(folder, plain, config_hash(config))
+    if launch.rank() > 0:  # decides as the first process does, which speaks, locks and writes
+        decided = _go_on(folder, result, mine=False)
+        return _value(perform(folder, plain, decided) if decided is result else decided)
+    with locked(folder) as ours:
+        if not ours:
+            log.info("%s  is being done by another process", result.run)
+            return _value(result)
+        decided = _go_on(folder, result, mine=True)
+        if decided is not result:
+            again = "; rerun=failed tries it again" if decided.status == "failed" else ""
+            log.info("%s  %s already%s", result.run, decided.status, again)
+            return _value(decided)
+        last = folder / "checkpoints" / "last.ckpt"
+        _begin(folder, plain, result)
+        if plain["print_config"]:
             _print_config(plain)
-        _say(result, "started")
+        log.info("%s  %s", result.run, "continued" if last.exists() else "started")
         result = perform(folder, plain, result)
         _say_end(result)
+        return _value(result)
+
+
+def _go_on(folder: Path, result: Result, mine: bool) -> Result:
+    def data() -> str | None:
+        return _digest_of(result.config["data"])
+
+    return go_on(folder, result, result.config["rerun"], data, mine)
+
+
+def _value(result: Result) -> float:
     value = result.objective.value
     return result.objective.worst if value is None else value
 
@@ -160,14 +185,9 @@ def watched(config: dict[str, Any]) -> bool:
 # ------------------------------------------------------------------------- the run's record
 
 
-def _begin(folder: Path, config: dict[str, Any], digest: str) -> Result:
-    """The result of an earlier start if that finished, else a new one, on disk as `running`."""
-    with contextlib.suppress(ValueError):
-        earlier = Result.read(folder)
-        if earlier.status in FINISHED:
-            return earlier
+def _new(folder: Path, config: dict[str, Any], digest: str) -> Result:
     hydra = HydraConfig.get()
-    result = Result(
+    return Result(
         run=folder.name,
         study=config["study"],
         overrides=list(hydra.overrides.task),
@@ -177,18 +197,27 @@ def _begin(folder: Path, config: dict[str, Any], digest: str) -> Result:
         seeds=config["seeds"],
         objective=config["objective"],
     )
-    if launch.rank() == 0:
-        write_atomically(
-            folder / "config.resolved.yaml",
-            yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
-        )
-        result.write(folder)
-    return result
+
+
+def _begin(folder: Path, config: dict[str, Any], result: Result) -> None:
+    """On disk as `running`."""
+    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+    write_atomically(folder / "config.resolved.yaml", text)
+    result.write(folder)
+
+
+def _digest_of(node: dict[str, Any]) -> str | None:
+    """sha256 of a configured data set as it is now; None where it is not there to be read."""
+    try:
+        return getattr(build(node), "digest", None)
+    except (OSError, ValueError):
+        return None
 
 
 @contextlib.contextmanager
 def _recorded(folder: Path, result: Result, loggers: list[Any]) -> Iterator[None]:
     """Whatever happens inside becomes the run's status, in result.json and in every logger."""
+    spent = result.cost.wall_seconds if result.cost else 0.0  # by earlier starts
     started = time.perf_counter()
     try:
         with quiet():
@@ -207,7 +236,7 @@ def _recorded(folder: Path, result: Result, loggers: list[Any]) -> Iterator[None
         raise
     finally:
         if result.cost is not None:
-            result.cost.wall_seconds = time.perf_counter() - started
+            result.cost.wall_seconds = spent + time.perf_counter() - started
         if launch.rank() == 0:
             finish(loggers, result)
             result.write(folder)
@@ -272,11 +301,6 @@ def _print_config(config: dict[str, Any]) -> None:
     Console().print(Syntax(text, "yaml", background_color="default"))
 
 
-def _say(result: Result, text: str) -> None:
-    if launch.rank() == 0:
-        log.info("%s  %s", result.run, text)
-
-
 def _say_end(result: Result) -> None:
     words: list[str] = [result.status]
     names = [result.objective.metric, result.objective.metric.replace("val/", "test/")]
@@ -286,7 +310,7 @@ def _say_end(result: Result) -> None:
         words.append(f"{result.cost.wall_seconds:.1f} s")
     if result.error is not None:
         words.append(result.error.line)
-    _say(result, "  ".join(words))
+    log.info("%s  %s", result.run, "  ".join(words))
 
 
 def main(folder: Path) -> int:

@@ -81,6 +81,7 @@ class TrainConfig(Strict):
     seeds: Seeds
     train: bool
     test: bool
+    rerun: Literal["changed", "failed", "diverged", "all"] | None
     checkpoint: CheckpointTime
     ckpt_path: str | None
     compile: bool

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobStatus
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
@@ -29,6 +29,15 @@ class StudyCallback(Callback):
             study = Path(config.paths.log_dir) / config.study
             record_command(study, list(config.hydra.overrides.task), multirun=False)
 
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        """A run that its study refuses ends the program, in one line instead of Hydra's two."""
+        from theta0.cli import fail
+
+        if job_return.status == JobStatus.FAILED:
+            error = job_return._return_value  # `return_value` would print
+            if isinstance(error, ConfigError):
+                sys.exit(fail(error))
+
     def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
         from theta0.results import Result
 
@@ -45,18 +54,26 @@ class StudyCallback(Callback):
         if failed:
             sys.exit(1)
 
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """What the study holds already, to tell at the end what this command has done."""
+        from theta0.sweep.progress import snapshot
+
+        self.before = snapshot(Path(config.hydra.sweep.dir))
+
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """The study so far as results.csv and as a table; exit code 1 where a run failed."""
         from rich.console import Console
 
         from theta0.results import read_study
         from theta0.sweep.claims import judge
+        from theta0.sweep.progress import told
         from theta0.sweep.table import print_whole, summary, write_csv
 
         folder = Path(config.hydra.sweep.dir)
         results, broken = read_study(folder)
         write_csv(results, folder / "results.csv")
         console = Console()
+        console.print(told(self.before, folder), markup=False)
         print_whole(summary(results, title=f"study {folder.name}"), console)
         claims = OmegaConf.to_container(config.get("claims") or OmegaConf.create([]))
         for verdict in judge(claims, results, folder):  # type: ignore[arg-type]

@@ -1,0 +1,139 @@
+"""What an earlier start of a run means for this one: it is done, goes on, or begins anew."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from theta0.errors import ConfigError
+from theta0.identity import DEVICES, NOT_IDENTITY
+from theta0.results import FINISHED, Result
+
+REPLACED = ".replaced"
+"""Below a study's folder: runs that `rerun` has done anew, as they were."""
+
+KEPT = (".hydra", ".lock", "run.log")
+"""What of a run's folder belongs to its present start."""
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[bool]:
+    """Whether the run is ours; False where another process has it.
+
+    A lock of the operating system, freed when its owner dies: the file alone means nothing.
+    """
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def go_on(
+    folder: Path,
+    new: Result,
+    rerun: str | None,
+    data: Callable[[], str | None],
+    mine: bool = True,
+) -> Result:
+    """The run's result if there is nothing to do, else `new`, to be started or continued.
+
+    A run that has finished is not done again, and one that failed only where `rerun` says so; any
+    other continues from its last checkpoint. `rerun`: "failed" continues what failed, "diverged"
+    begins what diverged anew, "changed" what is not the same run any more, "all" everything. What
+    is done anew stays in `.replaced`.
+
+    Args:
+        folder: of the run, in the folder of its study.
+        new: the run as it would be started.
+        rerun: see above.
+        data: gives the sha256 of the data as it is now, None where that cannot be known; asked of
+            a finished run only.
+        mine: whether this process may move files; of several that do a run together, one.
+
+    Raises:
+        ConfigError: the study holds this run with another configuration or other data.
+    """
+    try:
+        earlier = Result.read(folder)
+    except ValueError:  # none, or not readable: the last checkpoint, if any, is
+        _replace_others(folder, new, rerun, mine)
+        return new
+    changed = False
+    if earlier.status in FINISHED and earlier.hashes.data is not None:
+        now = data()
+        changed = now is not None and now != earlier.hashes.data
+    if changed and rerun not in ("changed", "all"):
+        raise ConfigError(
+            f"{folder.name}: the data is not what the run in study {new.study} was done with;"
+            " rerun=changed does it anew, another study=... beside it"
+        )
+    if changed or rerun == "all" or (rerun == earlier.status == "diverged"):
+        if mine:
+            set_aside(folder, KEPT)
+        return new
+    if earlier.status in FINISHED or (earlier.status == "failed" and rerun != "failed"):
+        return earlier
+    if earlier.cost is not None:
+        new.cost = earlier.cost  # what was spent counts on
+    return new
+
+
+def _replace_others(folder: Path, new: Result, rerun: str | None, mine: bool) -> None:
+    """Runs of the study that were asked for in the same words, and were other runs."""
+    for path in folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*/result.json"):
+        try:
+            other = Result.read(path.parent)
+        except ValueError:
+            continue
+        if _said(other) != _said(new) or other.config_hash == new.config_hash:
+            continue
+        if rerun not in ("changed", "all"):
+            what = next(differing(_identity(other.config), _identity(new.config)), None)
+            told = f"{what[0]} was {what[1]} and is {what[2]}" if what else "defaults changed"
+            raise ConfigError(
+                f"{folder.name}: study {new.study} holds {other.run}, of the same words: {told};"
+                " rerun=changed does it anew, another study=... beside it"
+            )
+        if mine:
+            set_aside(path.parent)
+
+
+def _said(result: Result) -> dict[str, str]:
+    """The overrides that a run was asked for with, but for what is no part of what comes out."""
+    pairs = (override.lstrip("+").partition("=") for override in result.overrides)
+    return {key: value for key, _, value in pairs if key.partition(".")[0] not in NOT_IDENTITY}
+
+
+def _identity(config: dict[str, Any]) -> dict[str, Any]:
+    identity = {key: value for key, value in config.items() if key not in NOT_IDENTITY}
+    trainer = {k: v for k, v in identity.get("trainer", {}).items() if k not in DEVICES}
+    return identity | {"trainer": trainer}
+
+
+def set_aside(folder: Path, keep: tuple[str, ...] = ()) -> None:
+    """Move a run's files, but for those to `keep`, to `.replaced/<run>.<time>` in its study."""
+    target = folder.parent / REPLACED / f"{folder.name}.{datetime.now():%Y-%m-%d_%H-%M-%S.%f}"
+    target.mkdir(parents=True)
+    for path in sorted(folder.iterdir()):
+        if path.name not in keep:
+            path.rename(target / path.name)
+    if not keep:
+        folder.rmdir()
+
+
+def differing(then: Any, now: Any, name: str = "") -> Iterator[tuple[str, str, str]]:
+    """(name, then, now) of each entry that is not the same in two trees of dictionaries."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        for key in dict.fromkeys([*then, *now]):
+            yield from differing(then.get(key), now.get(key), f"{name}.{key}" if name else key)
+    elif then != now:
+        yield name, str(then), str(now)
