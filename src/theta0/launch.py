@@ -60,4 +60,10 @@ def torchrun(folder: Path, config: dict[str, Any], processes: int, show: bool) -
         "OMP_NUM_THREADS": str(config["threads"]),
     }
     with (folder / "run.log").open("a") as log:
-        return subprocess.run(command, env=environment, stderr=None if show else log).returncode
+        process = subprocess.Popen(command, env=environment, stderr=None if show else log)
+        try:
+            return process.wait()
+        except BaseException:  # told to stop: torchrun passes it on to its processes
+            process.terminate()
+            process.wait()
+            raise

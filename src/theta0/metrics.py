@@ -104,10 +104,11 @@ class EpochMetrics(nn.Module):
         What is gathered stays gathered: handing it on now would change the order of additions, and
         with it the last digit.
         """
-        return {
+        state = {
             "metrics": {name: dict(metric.metric_state) for name, metric in self._named().items()},
             "gathered": [self._losses[:], self._outputs[:], self._targets[:]],
         }
+        return cast(dict[str, Any], _on(torch.device("cpu"), state))
 
     def go_on(self, state: dict[str, Any]) -> None:
         """Be where `half_way` was."""

@@ -338,7 +338,7 @@ class Module(lightning.LightningModule):
             states = gathered
         checkpoint["processes"] = states
         checkpoint["metrics"] = dict(self.epoch_metrics)
-        checkpoint["fit_seconds"] = self.fit_seconds
+        checkpoint["fit_seconds"] = time.perf_counter() - self._started
         checkpoint["plateau"] = self.plateau.state_dict() if self.plateau else None
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

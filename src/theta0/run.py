@@ -25,6 +25,7 @@ from theta0.identity import choices_of, config_hash, resolve
 from theta0.init import table
 from theta0.module import Diverged, Module
 from theta0.results import Best, Cost, Error, Result, write_atomically
+from theta0.signals import stoppable
 from theta0.tracking import CsvLogger, finish
 
 log = logging.getLogger("theta0")
@@ -58,7 +59,8 @@ def run(config: DictConfig) -> float:
         if plain["print_config"]:
             _print_config(plain)
         log.info("%s  %s", result.run, "continued" if last.exists() else "started")
-        result = perform(folder, plain, result)
+        with stoppable():
+            result = perform(folder, plain, result)
         _say_end(result)
         return _value(result)
 
@@ -269,6 +271,13 @@ def _execute_on(processes: int, folder: Path, config: dict[str, Any], result: Re
             raise RuntimeError(
                 f"a process of the run ended with exit code {code}: see {folder}/run.log"
             )
+    except (SystemExit, KeyboardInterrupt):
+        with contextlib.suppress(ValueError):
+            result = Result.read(folder)
+        if result.status == "running":
+            result.status = "interrupted"
+            result.write(folder)
+        raise
     except (RuntimeError, ValueError) as error:
         result.status = "failed"
         result.error = Error(type=type(error).__name__, message=str(error), traceback="")
