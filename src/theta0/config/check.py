@@ -148,7 +148,7 @@ def _check_task(plain: dict[str, Any]) -> None:
     if (path := plain["ckpt_path"]) is not None and not Path(path).is_file():
         raise ConfigError(f"ckpt_path={path}: no such file")
     measuring = any(c["_target_"] == DIAGNOSTICS for c in plain["callbacks"].values())
-    if measuring and plain["trainer"]["strategy"].startswith("fsdp"):
+    if measuring and str(plain["trainer"].get("strategy")).startswith("fsdp"):
         raise ConfigError("diagnostics: trainer=fsdp shards the weights, so none can be measured")
     if (shape := plain["data"].get("shape")) is not None:
         _check_shape(plain, shape)
