@@ -40,6 +40,13 @@ def compose() -> Callable[..., DictConfig]:
     return compose
 
 
+@pytest.fixture(autouse=True)
+def same_draws() -> None:
+    """Draws without a generator of their own are the same in each test, alone or among others."""
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
+
+
 class Ran:
     """What a program left: exit code, what it said, the values that its runs returned, files."""
 

@@ -148,5 +148,5 @@ def test_a_sweep_tells_what_it_has_done(in_process, tmp_path):
     assert "\n1 done, 1 continued, 1 new, 1 left as they were\n" in second.out
 
 
-def test_what_is_told_of_no_runs(tmp_path):
-    assert told({"gone": Stand("done", 0)}, tmp_path) == "no runs"
+def test_what_is_told_of_no_runs():
+    assert told({"gone": Stand("done", 0)}, {}) == "no runs"

@@ -9,7 +9,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from theta0.errors import ConfigError
-from theta0.identity import DEVICES, NOT_IDENTITY
+from theta0.identity import identity_of, run_overrides
 from theta0.results import FINISHED, Result
 
 REPLACED = ".replaced"
@@ -94,10 +94,13 @@ def _replace_others(folder: Path, new: Result, rerun: str | None, mine: bool) ->
             other = Result.read(path.parent)
         except ValueError:
             continue
-        if _said(other) != _said(new) or other.config_hash == new.config_hash:
+        if (
+            run_overrides(other.overrides) != run_overrides(new.overrides)
+            or other.config_hash == new.config_hash
+        ):
             continue
         if rerun not in ("changed", "all"):
-            what = next(differing(_identity(other.config), _identity(new.config)), None)
+            what = next(differing(identity_of(other.config), identity_of(new.config)), None)
             told = f"{what[0]} was {what[1]} and is {what[2]}" if what else "defaults changed"
             raise ConfigError(
                 f"{folder.name}: study {new.study} holds {other.run}, of the same words: {told};"
@@ -105,18 +108,6 @@ def _replace_others(folder: Path, new: Result, rerun: str | None, mine: bool) ->
             )
         if mine:
             set_aside(path.parent)
-
-
-def _said(result: Result) -> dict[str, str]:
-    """The overrides that a run was asked for with, but for what is no part of what comes out."""
-    pairs = (override.lstrip("+").partition("=") for override in result.overrides)
-    return {key: value for key, _, value in pairs if key.partition(".")[0] not in NOT_IDENTITY}
-
-
-def _identity(config: dict[str, Any]) -> dict[str, Any]:
-    identity = {key: value for key, value in config.items() if key not in NOT_IDENTITY}
-    trainer = {k: v for k, v in identity.get("trainer", {}).items() if k not in DEVICES}
-    return identity | {"trainer": trainer}
 
 
 def set_aside(folder: Path, keep: tuple[str, ...] = ()) -> None:

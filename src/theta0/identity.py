@@ -23,7 +23,7 @@ NOT_IDENTITY = (
     "hydra", "study", "paths", "logger", "threads", "progress", "print_config", "tags",
     "rendezvous", "search_space", "claims", "checkpoint", "rerun",
 )  # fmt: skip
-DEVICES = ("accelerator", "devices", "num_nodes", "strategy", "profiler")
+_DEVICES = ("accelerator", "devices", "num_nodes", "strategy", "profiler")
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
@@ -58,13 +58,18 @@ def config_hash(config: DictConfig) -> str:
         if key in emptied and key != "hydra":
             node = emptied._get_node(key)
             emptied[key] = dict.fromkeys(node) if isinstance(node, DictConfig) else None
-    identity = resolve(emptied)
-    for key in NOT_IDENTITY:
-        identity.pop(key, None)
-    for key in DEVICES:
-        identity.get("trainer", {}).pop(key, None)
+    identity = identity_of(resolve(emptied))
     text = json.dumps(_canonical(identity), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def identity_of(plain: dict[str, Any]) -> dict[str, Any]:
+    """A resolved configuration without what changes only how or where a run is done."""
+    identity = {key: value for key, value in plain.items() if key not in NOT_IDENTITY}
+    if "trainer" in identity:
+        trainer = identity["trainer"].items()
+        identity["trainer"] = {key: value for key, value in trainer if key not in _DEVICES}
+    return identity
 
 
 def _canonical(value: Any) -> Any:
@@ -129,14 +134,16 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("theta0.run_name", run_name, replace=True)
 
 
-def cell_overrides(overrides: list[str]) -> dict[str, str]:
-    """The overrides that tell one cell from another: all but seeds and what is no identity."""
+def run_overrides(overrides: list[str]) -> dict[str, str]:
+    """The overrides that tell one run from another: all but what is no identity."""
     pairs = (override.lstrip("+~").partition("=") for override in overrides)
-    return {
-        key: value
-        for key, _, value in pairs
-        if key.partition(".")[0] not in ("seed", "seeds", *NOT_IDENTITY)
-    }
+    return {key: value for key, _, value in pairs if key.partition(".")[0] not in NOT_IDENTITY}
+
+
+def cell_overrides(overrides: list[str]) -> dict[str, str]:
+    """The overrides that tell one cell from another: those of a run, without its seeds."""
+    said = run_overrides(overrides)
+    return {key: v for key, v in said.items() if key.partition(".")[0] not in ("seed", "seeds")}
 
 
 def cell_name(choices: dict[str, str], overrides: list[str]) -> str:

@@ -10,7 +10,6 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from theta0.config import COMPONENTS
 from theta0.continuation import differing
 from theta0.errors import ConfigError
 from theta0.identity import resolve
@@ -61,7 +60,6 @@ def run_again(first: Result, target: Path, paths: dict[str, str]) -> Result:
     target.mkdir(parents=True, exist_ok=True)
     moved = _with_data_in(first.config, first.config["paths"]["data_dir"], paths["data_dir"])
     plain = moved | {"paths": paths, "logger": {"_target_": "theta0.tracking.no_logger"}}
-    assert plain["logger"]["_target_"] in COMPONENTS["logger"]
     second = Result(
         run=first.run,
         study=target.name,

@@ -37,6 +37,11 @@ class Objective(_Part):
     def worst(self) -> float:
         return float("inf") if self.mode == "min" else float("-inf")
 
+    @property
+    def counted(self) -> float:
+        """`value`, or `worst` where there is none."""
+        return self.worst if self.value is None else self.value
+
 
 class Best(_Part):
     """The checkpoint chosen by validation: epoch from 0, optimizer steps done."""

@@ -44,16 +44,17 @@ def run(config: DictConfig) -> float:
     result = _new(folder, plain, config_hash(config))
     if launch.rank() > 0:  # decides as the first process does, which speaks, locks and writes
         decided = _go_on(folder, result, mine=False)
-        return _value(perform(folder, plain, decided) if decided is result else decided)
+        ended = perform(folder, plain, decided) if decided is result else decided
+        return ended.objective.counted
     with locked(folder) as ours:
         if not ours:
             log.info("%s  is being done by another process", result.run)
-            return _value(result)
+            return result.objective.counted
         decided = _go_on(folder, result, mine=True)
         if decided is not result:
             again = "; rerun=failed tries it again" if decided.status == "failed" else ""
             log.info("%s  %s already%s", result.run, decided.status, again)
-            return _value(decided)
+            return decided.objective.counted
         last = folder / "checkpoints" / "last.ckpt"
         _begin(folder, plain, result)
         if plain["print_config"]:
@@ -62,7 +63,7 @@ def run(config: DictConfig) -> float:
         with stoppable():
             result = perform(folder, plain, result)
         _say_end(result)
-        return _value(result)
+        return result.objective.counted
 
 
 def _go_on(folder: Path, result: Result, mine: bool) -> Result:
@@ -70,11 +71,6 @@ def _go_on(folder: Path, result: Result, mine: bool) -> Result:
         return _digest_of(result.config["data"])
 
     return go_on(folder, result, result.config["rerun"], data, mine)
-
-
-def _value(result: Result) -> float:
-    value = result.objective.value
-    return result.objective.worst if value is None else value
 
 
 def perform(folder: Path, config: dict[str, Any], result: Result) -> Result:

@@ -25,9 +25,7 @@ from theta0.init.fans import WEIGHTED, fans
 from theta0.init.gains import Activation
 from theta0.init.gains import gain as gain_of
 from theta0.init.report import LayerReport, drawn_std
-
-NORMALISATION = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
-"""_NormBase: BatchNorm1d to 3d, SyncBatchNorm, InstanceNorm1d to 3d."""
+from theta0.models.norms import NORMALISATION
 
 Facts = dict[str, Any]
 """What a `LayerReport` says beyond the parameter's name, shape and values."""

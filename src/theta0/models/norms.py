@@ -3,7 +3,12 @@
 from collections.abc import Callable
 
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.utils.parametrizations import weight_norm
+
+# GroupNorm, LayerNorm and RMSNorm share no base class that other layers do not.
+NORMALISATION = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
+"""Layers that normalise. _NormBase: BatchNorm1d to 3d, SyncBatchNorm, InstanceNorm1d to 3d."""
 
 NORMS: dict[str, Callable[[int], nn.Module] | None] = {
     "none": None,

@@ -5,13 +5,7 @@ from typing import Any
 
 from torch import nn
 
-# GroupNorm, LayerNorm and RMSNorm share no base class that other layers do not.
-NORMALISATION = (
-    nn.modules.batchnorm._NormBase,
-    nn.GroupNorm,
-    nn.LayerNorm,
-    nn.RMSNorm,
-)
+from theta0.models.norms import NORMALISATION
 
 
 def parameter_groups(

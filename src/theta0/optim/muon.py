@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList
 
+from theta0.models.norms import NORMALISATION
 from theta0.optim.adam_direction import adam_direction
-from theta0.optim.groups import NORMALISATION, parameter_groups
+from theta0.optim.groups import parameter_groups
 from theta0.optim.newton_schulz import newton_schulz
 from theta0.optim.per_parameter import PerParameter
 

@@ -56,9 +56,11 @@ class StudyCallback(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """What the study holds already, to tell at the end what this command has done."""
+        from theta0.results import read_study
         from theta0.sweep.progress import snapshot
 
-        self.before = snapshot(Path(config.hydra.sweep.dir))
+        folder = Path(config.hydra.sweep.dir)
+        self.before = snapshot(folder, read_study(folder)[0])
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """The study so far as results.csv and as a table; exit code 1 where a run failed."""
@@ -66,14 +68,14 @@ class StudyCallback(Callback):
 
         from theta0.results import read_study
         from theta0.sweep.claims import judge
-        from theta0.sweep.progress import told
+        from theta0.sweep.progress import snapshot, told
         from theta0.sweep.table import print_whole, summary, write_csv
 
         folder = Path(config.hydra.sweep.dir)
         results, broken = read_study(folder)
         write_csv(results, folder / "results.csv")
         console = Console()
-        console.print(told(self.before, folder), markup=False)
+        console.print(told(self.before, snapshot(folder, results)), markup=False)
         print_whole(summary(results, title=f"study {folder.name}"), console)
         claims = OmegaConf.to_container(config.get("claims") or OmegaConf.create([]))
         for verdict in judge(claims, results, folder):  # type: ignore[arg-type]

@@ -75,10 +75,7 @@ def _best(
 
     def objective(cell: list[Result]) -> float:
         sign = 1 if cell[0].objective.mode == "max" else -1
-        return statistics.fmean(
-            sign * (r.objective.worst if r.objective.value is None else r.objective.value)
-            for r in cell
-        )
+        return statistics.fmean(sign * run.objective.counted for run in cell)
 
     best = max(candidates, key=objective)
     values = [_value(value, run, study) for run in best]

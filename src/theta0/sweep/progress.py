@@ -1,10 +1,11 @@
 """What a command has done of a study: 12 done, 1 continued, 3 new."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from theta0.results import FINISHED, read_study
+from theta0.results import FINISHED, Result
 
 
 class Stand(NamedTuple):
@@ -14,19 +15,19 @@ class Stand(NamedTuple):
     written: int
 
 
-def snapshot(study: Path) -> dict[str, Stand]:
+def snapshot(study: Path, results: Sequence[Result]) -> dict[str, Stand]:
     """Where each run of a study stands, by its name."""
     return {
         result.run: Stand(result.status, (study / result.run / "result.json").stat().st_mtime_ns)
-        for result in read_study(study)[0]
+        for result in results
     }
 
 
-def told(before: dict[str, Stand], study: Path) -> str:
+def told(before: dict[str, Stand], after: dict[str, Stand]) -> str:
     """The runs of a study in words: those that were done or failed before, and what became of the
     others."""
     counts: Counter[str] = Counter()
-    for run, now in snapshot(study).items():
+    for run, now in after.items():
         then = before.get(run)
         if then is None:
             counts["new"] += 1
