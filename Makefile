@@ -1,6 +1,6 @@
 # The two commands: `make sweep` and `make test`. Both set up .venv first, and leave a finished one alone.
 .DEFAULT_GOAL := help
-.PHONY: help sweep test test-slow lint bench lock clean
+.PHONY: help sweep test test-slow browser lint bench lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -17,7 +17,17 @@ test: $(DONE)  ## the tests
 	$(RUN) -m pytest -n 2 -m "not slow"
 
 test-slow: $(DONE)  ## the tests that take long
+	-@$(MAKE) --no-print-directory browser
 	$(RUN) -m pytest -m slow
+
+browser:  ## a Chromium, in which the report's page is tested (Debian's; elsewhere any Chrome will do)
+	@if command -v chromedriver >/dev/null; then :; \
+	elif ! command -v apt-get >/dev/null; then \
+	  echo "no chromedriver, and no apt-get to install one: install Chrome or Chromium with it" >&2; exit 1; \
+	else \
+	  sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo -n"; \
+	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq chromium chromium-driver; \
+	fi
 
 lint: $(DONE)  ## format, style and types
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy

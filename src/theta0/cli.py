@@ -4,7 +4,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +28,16 @@ _wants_traceback = False
 _NULL_OPTION = re.compile(r"[\w/]+(@[\w.]+)?=(.*[\[,])?\s*null\s*([,\]].*)?")
 
 
-def main(task: Callable[[], Any]) -> None:
+def main(task: Callable[[], Any], verbatim: Sequence[str] = ()) -> None:
     """Run a `@hydra.main` function as a program.
 
     `.env` is read first (what the environment holds already wins). A bad configuration ends in one
     line on stderr and exit code 2; a failed run sets exit code 1 elsewhere (theta0.sweep.callback).
+    What stands behind `key=` of a key in `verbatim` is one text, whatever signs it has.
     """
     load_dotenv(".env")
     register_resolvers()
+    sys.argv[1:] = [_verbatim(word, verbatim) for word in sys.argv[1:]]
     global _wants_traceback
     _wants_traceback = os.environ.get(_FULL_ERROR) == "1"
     os.environ[_FULL_ERROR] = "1"  # else Hydra prints the error itself, in several lines
@@ -50,6 +52,18 @@ def main(task: Callable[[], Any]) -> None:
         refusal = ConfigError(f"{nulls[0]}: must be the name of an option, or a list of them")
         refusal.__cause__ = error
         sys.exit(fail(refusal))
+
+
+def _verbatim(word: str, keys: Sequence[str]) -> str:
+    """The word, with its value quoted if it is one of these keys'."""
+    key, _, value = word.partition("=")
+    return f"{key}={quoted(value)}" if key in keys and value not in ("", "null") else word
+
+
+def quoted(text: str) -> str:
+    """As Hydra's grammar reads a text, whatever signs it has."""
+    escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + (m[2] and r"\'"), text)
+    return f"'{escaped}'"
 
 
 def attempt(command: Callable[[DictConfig], Any], config: DictConfig) -> None:

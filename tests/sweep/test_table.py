@@ -1,15 +1,13 @@
-"""The table and the CSV of a study, on made-up results whose numbers are known by hand."""
+"""Cells and the table of a study, on made-up results whose numbers are known by hand."""
 
-import csv
 import io
-import os
 import statistics
 
 import pytest
 from rich.console import Console
 
-from theta0.results import Cost, Error, Result
-from theta0.sweep.table import cell_columns, cells, print_whole, summary, write_csv
+from theta0.results import Cost, Result
+from theta0.sweep.table import cell_columns, cells, print_whole, summary
 
 
 def made(optimizer="adam", init="he", seed=0, status="done", **changes):
@@ -55,12 +53,6 @@ def table(results):
     assert shown.title == "study first"
     columns = [(column.header, list(column.cells)) for column in shown.columns]
     return [{header: texts[i] for header, texts in columns} for i in range(len(shown.rows))]
-
-
-def rows(results, folder):
-    write_csv(results, folder / "results.csv")
-    with open(folder / "results.csv", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 # -------------------------------------------------------------------------------------------- cells
@@ -112,9 +104,46 @@ def test_what_is_said_but_does_not_vary_is_no_column():
 
 
 def test_a_group_that_only_some_runs_have():
-    results = [made(), made(choices={"experiment": "example"})]
-    assert cell_columns(results) == ["optimizer", "init", "experiment"]
+    results = [made(), made(choices={"remedy": "dropout"})]
+    assert cell_columns(results) == ["optimizer", "init", "remedy"]
     assert len(cells(results)) == 2
+
+
+@pytest.mark.parametrize("group", ["logger", "trainer", "diagnostics", "search", "debug", "paths"])
+def test_a_group_that_says_how_a_run_is_done_opens_no_cell(group):
+    results = [made(), made(seed=1, choices={group: "other"}, overrides=[f"{group}=other"])]
+    assert cell_columns(results) == ["optimizer", "init"]
+
+
+def test_what_another_choice_brings_along_is_no_column():
+    """Fixup brings its model; said by itself, a model is a choice like any other."""
+    results = [made(choices={"model": "mlp"}), made(init="fixup", choices={"model": "fixup_mlp"})]
+    assert cell_columns(results) == ["optimizer", "init"]
+    for result in results:
+        result.overrides.append(f"model={result.choices['model']}")
+    assert cell_columns(results) == ["optimizer", "init", "model"]
+
+
+def test_an_experiment_is_a_column_only_if_nothing_else_tells_its_runs_apart():
+    choices = {"experiment": "example"}
+    by_hand, same = made(seed=1), made(choices=choices)
+    assert cell_columns([by_hand, same]) == ["optimizer", "init"]
+    longer = made(choices=choices, config={"trainer": {"max_epochs": 9}})
+    assert cell_columns([by_hand, longer]) == ["optimizer", "init", "experiment"]
+
+
+def test_what_no_override_says_and_differs_within_a_cell_is_a_column():
+    """As between studies with another default between them; where data lies is no difference."""
+    def run(seed, epochs, place):
+        data = {"root": place, "order_seed": seed}
+        paths = {"data_dir": place}
+        trainer = {"max_epochs": epochs}
+        config = {"seed": seed, "optimizer": {"lr": 0.1}, "trainer": trainer}
+        return made(seed=seed, config=config | {"data": data, "paths": paths})
+
+    assert cell_columns([run(0, 5, "here"), run(1, 5, "there")]) == ["optimizer", "init"]
+    columns = cell_columns([run(0, 5, "here"), run(1, 6, "there")])
+    assert columns == ["optimizer", "init", "trainer.max_epochs"]
 
 
 # ---------------------------------------------------------------------------------------- the table
@@ -211,111 +240,3 @@ def test_nothing_is_cut_off_where_there_is_no_room(terminal, width):
     broken = terminal and width < 106
     assert any("0.8500 ± 0.0707" in line for line in lines) is not broken
     assert max(map(len, lines)) == (91 if broken else 106)
-
-
-# ------------------------------------------------------------------------------------------ the CSV
-
-
-def test_one_row_a_run(tmp_path):
-    results = [
-        made("sgd", seed=1, lr=0.1, acc=0.75, hashes={"init": "a", "final": "b", "data": "c"}),
-        made("adam", seed=0, lr=0.2, acc=0.1 + 0.2, best={"epoch": 3, "step": 40}),
-    ]
-    first, second = rows(results, tmp_path)
-    assert first == {
-        "study": "first",
-        "run": "sgd-he-s1-0123456789",
-        "status": "done",
-        "optimizer": "sgd",
-        "init": "he",
-        "data": "mnist5k",
-        "optimizer.lr": "0.1",
-        "seeds.split": "0",
-        "seeds.init": "1",
-        "seeds.order": "1",
-        "seeds.noise": "1",
-        "val/acc": "0.75",
-        "test/acc": "0.74",
-        "best.epoch": "",
-        "best.step": "",
-        "cost.steps": "10",
-        "cost.epochs": "1",
-        "cost.fit_seconds": "1.0",
-        "cost.wall_seconds": "1.0",
-        "cost.step_seconds": "0.1",
-        "cost.parameters": "7",
-        "cost.trained": "7",
-        "hashes.init": "a",
-        "hashes.final": "b",
-        "hashes.data": "c",
-        "config_hash": "0123456789",
-        "error": "",
-    }
-    assert list(second) == list(first)
-    assert second["optimizer.lr"] == "0.2"
-    assert float(second["val/acc"]) == 0.1 + 0.2  # to the last bit
-    assert (second["best.epoch"], second["best.step"]) == ("3", "40")
-    assert second["hashes.init"] == ""
-
-
-def test_columns_do_not_depend_on_which_run_comes_first(tmp_path):
-    """A failed run, which has neither metrics nor cost, puts them nowhere else."""
-    results = [
-        made("sgd", status="failed", cost=None),
-        made("adam", status="diverged"),
-        made("adam", seed=1, best={"epoch": 0, "step": 1}),
-    ]
-    forward, backward = rows(results, tmp_path), rows(results[::-1], tmp_path)
-    columns = list(forward[0])
-    assert columns[:6] == ["study", "run", "status", "optimizer", "init", "data"]
-    assert columns.index("seeds.noise") < columns.index("val/acc") < columns.index("best.epoch")
-    assert columns[-2:] == ["config_hash", "error"]
-    assert list(backward[0]) == columns
-    assert backward == forward[::-1]
-    assert [row["val/acc"] for row in forward] == ["", "", "0.9"]
-    assert [row["cost.steps"] for row in forward] == ["", "10", "10"]
-
-
-def test_an_error_is_one_line(tmp_path):
-    message = '\n  the weights, they "exploded"\nat layer 3\n'
-    error = Error(type="RuntimeError", message=message, traceback="a\nb\n")
-    silent = Error(type="KeyError", message="", traceback="a\nb\n")
-    results = [
-        made(status="failed", error=error),
-        made(seed=1, status="failed", error=silent),
-        made(seed=2),
-    ]
-    found = rows(results, tmp_path)
-    assert [row["error"] for row in found] == ['the weights, they "exploded"', "KeyError", ""]
-    assert len((tmp_path / "results.csv").read_text().splitlines()) == 4
-
-
-def test_a_metric_that_is_null_is_an_empty_field(tmp_path):
-    (row,) = rows([made(metrics={"val/acc": None, "val/loss": 0.5})], tmp_path)
-    assert (row["val/acc"], row["val/loss"]) == ("", "0.5")
-
-
-def test_a_list_is_one_field(tmp_path):
-    results = [
-        made(overrides=["model.widths=[8,8]"], config={"model": {"widths": [8, 8]}}),
-        made(config={"model": {"widths": [256]}}),
-    ]
-    assert [row["model.widths"] for row in rows(results, tmp_path)] == ["[8, 8]", "[256]"]
-
-
-def test_the_csv_is_replaced_in_one_step(tmp_path, monkeypatch):
-    rows([made()], tmp_path)
-    before = (tmp_path / "results.csv").read_bytes()
-
-    def fail(*arguments):
-        raise OSError("no space left")
-
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="no space left"):
-        write_csv([made(), made(seed=1)], tmp_path / "results.csv")
-    assert (tmp_path / "results.csv").read_bytes() == before
-    assert [file.name for file in tmp_path.iterdir()] == ["results.csv"]
-
-
-def test_the_csv_of_nothing(tmp_path):
-    assert rows([], tmp_path) == []

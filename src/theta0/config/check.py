@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel, ValidationError
 
 from theta0.config.components import COMPONENTS
-from theta0.config.schema import NAMED, SINGLE, TrainConfig
+from theta0.config.schema import NAMED, SINGLE, ReportConfig, TrainConfig
 from theta0.errors import ConfigError, choices, shown, unknown_key
 from theta0.identity import lists_of, resolve
 
@@ -37,6 +37,13 @@ def check(config: DictConfig, schema: type[TrainConfig] = TrainConfig) -> dict[s
                 raise ConfigError(_changes_nothing(group, name, plain[group]))
             _validate_component(f"{group}.{name}", node, COMPONENTS.get(group, {}))
     _check_task(plain)
+    return plain
+
+
+def check_report(config: DictConfig) -> dict[str, Any]:
+    """The same for src/report.py."""
+    plain = resolve(config)
+    _validate(ReportConfig, plain, "")
     return plain
 
 

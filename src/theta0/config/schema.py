@@ -14,6 +14,7 @@ from theta0.config.values import (
     Price,
     Seed,
     Strict,
+    Studies,
     folder_name,
 )
 
@@ -120,3 +121,19 @@ class InspectConfig(TrainConfig):
     steps: Count
     name: Annotated[str, AfterValidator(folder_name)]
     folder: str
+
+
+class ReportConfig(Strict):
+    """What stands at the top level of configs/report.yaml."""
+
+    study: Studies
+    where: str | None
+    metric: str | None
+    mode: Literal["max", "min"] | None
+    compare: list[str]
+    target: Finite | None
+    seed: Seed
+    folder: str | None
+    serve: bool
+    port: Annotated[int, Field(ge=0, lt=65536)]
+    paths: Paths

@@ -63,6 +63,11 @@ def _is_adafactor_eps(value: Any) -> bool:
     return _is_numbers(value, 2)
 
 
+def _is_studies(value: Any) -> bool:
+    names = value if isinstance(value, list) else [value]
+    return len(names) > 0 and all(isinstance(name, str) or _whole(name, 0) for name in names)
+
+
 def _is_numbers(value: Any, count: int) -> bool:
     return isinstance(value, list) and len(value) == count and all(_number(v, 0) for v in value)
 
@@ -90,6 +95,7 @@ Schedule = Annotated[
 Deterministic = Annotated[
     Any, _one_of("true, false or warn", lambda v: v == "warn" or isinstance(v, bool))
 ]
+Studies = Annotated[Any, _one_of("a study's folder or its name, or a list of them", _is_studies)]
 Activation = Literal[
     "relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu", "elu", "selu",
     "mish", "softplus", "softsign", "sin", "identity",

@@ -2,9 +2,11 @@
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import hydra
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
@@ -66,20 +68,26 @@ class StudyCallback(Callback):
         """The study so far as results.csv and as a table; exit code 1 where a run failed."""
         from rich.console import Console
 
+        from theta0.cli import one_line
+        from theta0.report import conclude
         from theta0.results import read_study
         from theta0.sweep.claims import judge
         from theta0.sweep.progress import snapshot, told
-        from theta0.sweep.table import print_whole, summary, write_csv
+        from theta0.sweep.table import print_whole, summary
 
         folder = Path(config.hydra.sweep.dir)
         results, broken = read_study(folder)
-        write_csv(results, folder / "results.csv")
         console = Console()
         console.print(told(self.before, snapshot(folder, results)), markup=False)
         print_whole(summary(results, title=f"study {folder.name}"), console)
         claims = OmegaConf.to_container(config.get("claims") or OmegaConf.create([]))
         for verdict in judge(claims, results, folder):  # type: ignore[arg-type]
             console.print(verdict.line, markup=False, soft_wrap=True)
+        try:
+            for line in conclude(folder, results, partial(_compose, config)):
+                console.print(line, markup=False, soft_wrap=True)
+        except (ConfigError, OSError) as error:
+            broken.append(f"no report: {one_line(error)}")
         failed = [result for result in results if result.status == "failed"]
         for result in failed:
             reason = result.error.line if result.error else ""
@@ -101,6 +109,11 @@ def _speaks() -> bool:
     (theta0.launch knows more, and imports torch.)
     """
     return os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"
+
+
+def _compose(config: DictConfig, words: list[str]) -> DictConfig:
+    """What a run of this program with these words composes to."""
+    return hydra.compose(config.hydra.job.config_name, words, return_hydra_config=True)
 
 
 def _relative(folder: Path) -> Path:

@@ -1,53 +1,16 @@
-"""A study's results: results.csv with one row a run, and a table with one row a cell."""
+"""A study's cells, runs that differ in their seeds alone, and a table with one row a cell."""
 
-import csv
-import io
 import statistics
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from theta0.identity import cell_overrides
-from theta0.results import Result, write_atomically
-
-
-def write_csv(results: Sequence[Result], path: Path) -> None:
-    """One row a run: choices, swept keys, seeds, metrics, cost, hashes. Replaced atomically."""
-    swept = _swept(results)
-    rows = [_row(result, swept) for result in results]
-    # Columns by part, so that a run without metrics in the first row does not put them last.
-    columns = dict.fromkeys(
-        column for part in zip(*rows, strict=True) for r in part for column in r
-    )
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: v for part in row for k, v in part.items()} for row in rows)
-    write_atomically(path, text.getvalue())
-
-
-def _row(result: Result, swept: Iterable[str]) -> list[dict[str, Any]]:
-    """The row's parts, in the order of their columns."""
-
-    def prefixed(name: str, part: Iterable[tuple[str, Any]] | None) -> dict[str, Any]:
-        return {f"{name}.{key}": value for key, value in part or ()}
-
-    first = {group: result.choices.get(group, "") for group in ("optimizer", "init")}
-    return [
-        {"study": result.study, "run": result.run, "status": result.status},
-        first | dict(sorted(result.choices.items())),
-        {key: _value(result.config, key) for key in swept},
-        prefixed("seeds", result.seeds),
-        dict(result.metrics),
-        prefixed("best", result.best),
-        prefixed("cost", result.cost),
-        prefixed("hashes", result.hashes),
-        {"config_hash": result.config_hash, "error": result.error.line if result.error else ""},
-    ]
+from theta0.continuation import differing
+from theta0.identity import NOT_IDENTITY, cell_overrides, identity_of
+from theta0.results import Result
 
 
 def cells(results: Sequence[Result]) -> dict[tuple[str, ...], list[Result]]:
@@ -62,25 +25,77 @@ def cells(results: Sequence[Result]) -> dict[tuple[str, ...], list[Result]]:
 
 
 def cell_columns(results: Sequence[Result]) -> list[str]:
-    """optimizer, init, and each other group or key in which the runs differ (seeds left out)."""
-    groups = sorted({group for result in results for group in result.choices})
-    varied = [g for g in groups if len({result.choices.get(g) for result in results}) > 1]
-    return list(dict.fromkeys(["optimizer", "init", *varied, *_swept(results)]))
+    """optimizer, init, and each other group or key in which the runs differ (seeds left out).
+
+    A group that another one brings along (init=fixup its model) tells nothing more: no column. An
+    experiment is one only where the rest does not say all that it does. A key that no override
+    names is one where runs of a cell would differ in it, as when studies are put together.
+    """
+    varied = [group for group in varied_groups(results) if group not in ("optimizer", "init")]
+    said = {key for result in results for key in cell_overrides(result.overrides)} | {"data"}
+    groups = ["optimizer", "init", *(group for group in varied if group in said)]
+    groups += [
+        g for g in varied if g not in said and not any(_brings(x, g, results) for x in groups)
+    ]
+    columns = [*groups, *swept(results)]
+    others = _unexplained(results, columns)
+    if others and len({result.choices.get("experiment") for result in results}) > 1:
+        columns.insert(2, "experiment")
+        others = _unexplained(results, columns)
+    return columns + others
 
 
-def _swept(results: Sequence[Result]) -> list[str]:
+def varied_groups(results: Sequence[Result]) -> list[str]:
+    """The groups in which the runs differ, but for those that say how or where a run is done."""
+    groups = sorted({group for result in results for group in result.choices} - set(_NOT_COMPARED))
+    return [g for g in groups if len({result.choices.get(g) for result in results}) > 1]
+
+
+def _brings(group: str, other: str, results: Sequence[Result]) -> bool:
+    """Whether a group's option is enough to know the other's."""
+    pairs = {(result.choices.get(group), result.choices.get(other)) for result in results}
+    return len({first for first, _ in pairs}) == len(pairs)
+
+
+# What else these change is seen in the keys.
+_NOT_COMPARED = (*NOT_IDENTITY, "trainer", "diagnostics", "search", "debug", "experiment")
+
+
+def _unexplained(results: Sequence[Result], columns: list[str]) -> list[str]:
+    """Keys in which runs differ that are equal in all columns, but for seeds and folders."""
+    first: dict[tuple[str, ...], Result] = {}
+    keys: set[str] = set()
+    for result in results:
+        other = first.setdefault(tuple(cell_value(result, c) for c in columns), result)
+        folders = {str(config_value(r.config, "paths.data_dir")) for r in (other, result)}
+        keys |= {
+            key
+            for key, a, b in differing(identity_of(other.config), identity_of(result.config))
+            if not (_is_seed(key) or key.startswith("callbacks.diagnostics") or {a, b} <= folders)
+        }
+    return sorted(keys - set(columns))
+
+
+def _is_seed(key: str) -> bool:
+    return key.partition(".")[0] == "seeds" or key.endswith("seed")
+
+
+def swept(results: Sequence[Result]) -> list[str]:
     """The dotted keys that some run's overrides name and in which the runs differ."""
     keys = {key for result in results for key in cell_overrides(result.overrides)}
     keys -= {group for result in results for group in result.choices}
-    return sorted(k for k in keys if len({str(_value(result.config, k)) for result in results}) > 1)
+    return sorted(
+        k for k in keys if len({str(config_value(result.config, k)) for result in results}) > 1
+    )
 
 
 def cell_value(result: Result, column: str) -> str:
     """A group's option, or the value of a dotted key, as text."""
-    return result.choices.get(column) or str(_value(result.config, column))
+    return result.choices.get(column) or str(config_value(result.config, column))
 
 
-def _value(config: dict[str, Any], dotted: str) -> Any:
+def config_value(config: dict[str, Any], dotted: str) -> Any:
+    """The value of a dotted key, None where it is not there."""
     node: Any = config
     for key in dotted.split("."):
         node = node.get(key) if isinstance(node, dict) else None

@@ -1,0 +1,69 @@
+"""What the runs of a study say: see each module for how."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from theta0.report.statistics.budget import budget
+from theta0.report.statistics.cells import cells, ranked
+from theta0.report.statistics.comparisons import comparisons, leading
+from theta0.report.statistics.overall import overall
+from theta0.report.statistics.targets import profiles, targets, times
+from theta0.report.statistics.variance import effects
+from theta0.report.study import Study
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Tables, each with the columns that the function of the same name tells.
+
+    Attributes:
+        cells: one row a cell.
+        arms: one row a combination of factors, by its chosen cell, the best first within each
+            problem; `leading` says whether it is the best of its problem or not significantly
+            worse.
+        overall: one row a method, over several problems.
+        comparisons: pairs of levels of a factor.
+        effects: the analysis of variance.
+        budget: expected best validation against trials.
+        targets: when each run reached the target.
+        times: the same, one row an arm.
+        profiles: performance profiles.
+    """
+
+    cells: pd.DataFrame
+    arms: pd.DataFrame
+    overall: pd.DataFrame
+    comparisons: pd.DataFrame
+    effects: pd.DataFrame
+    budget: pd.DataFrame
+    targets: pd.DataFrame
+    times: pd.DataFrame
+    profiles: pd.DataFrame
+
+
+def analyse(study: Study, target: float | None = None, seed: int = 0) -> Statistics:
+    """All statistics of a study.
+
+    Args:
+        study: the study.
+        target: of time to target, in units of the objective; by default half of the runs reach it.
+        seed: of the bootstrap.
+    """
+    every = cells(study, seed)
+    arms = ranked(every[every["chosen"]], "mean", study.mode)
+    arms = arms.sort_values(study.problem, kind="stable") if study.problem else arms
+    arms = arms.reset_index(drop=True)
+    arms["leading"] = leading(study, arms, seed)
+    reached = targets(study, every, target)
+    return Statistics(
+        cells=every,
+        arms=arms,
+        overall=overall(study, arms, seed),
+        comparisons=comparisons(study, arms, seed),
+        effects=effects(study, arms),
+        budget=budget(study),
+        targets=reached,
+        times=times(study, reached),
+        profiles=profiles(study, reached),
+    )

@@ -1,0 +1,76 @@
+"""What each cell's runs came to, and the cell that stands for each combination of factors."""
+
+import numpy as np
+import pandas as pd
+
+from theta0.report.statistics.bootstrap import STATISTICS, Values, intervals
+from theta0.report.study import Study
+
+UNTIMELY = ("diverged", "failed", "pruned", "unfinished")
+"""How a run may end, or stand, that is not done."""
+
+DESCRIPTION = [
+    "mean", "mean_low", "mean_high", "std",
+    "median", "median_low", "median_high", "iqm", "iqm_low", "iqm_high",
+]  # fmt: skip
+
+
+def cells(study: Study, seed: int = 0) -> pd.DataFrame:
+    """One row a cell, in the order of the axes' values.
+
+    Columns: the axes; cell; n, the number of runs that are done, and how many are not; of the
+    reported metric over those done: mean, sample standard deviation, median and interquartile mean,
+    with intervals of 95 % (see `theta0.report.statistics.bootstrap`); `selection`, the mean of the
+    objective; mean seconds of everything and of fit, and mean steps, over those done; `chosen`:
+    whether the cell stands for its combination of factors.
+
+    That is the one of its settings with the best `selection`, after a smaller share of diverged
+    runs: test rows choose nothing, and no setting wins by its lucky seeds alone.
+    """
+    runs = study.runs.assign(
+        ended=study.runs["status"].replace({"running": "unfinished", "interrupted": "unfinished"})
+    )
+    rows = []
+    for values, cell in runs.groupby(study.axes, dropna=False, sort=True):
+        done = cell[cell["status"] == "done"]
+        known = done[study.metric].dropna().to_numpy(float)
+        counts = cell["ended"].value_counts()
+        rows.append(
+            dict(zip(study.axes, values, strict=True))
+            | {"cell": cell["cell"].iloc[0], "n": len(known)}
+            | {end: int(counts.get(end, 0)) for end in UNTIMELY}
+            | _describe(known, seed)
+            | {
+                "selection": done["objective.value"].mean(),
+                "seconds": done["cost.wall_seconds"].mean(),
+                "fit_seconds": done["cost.fit_seconds"].mean(),
+                "steps": done["cost.steps"].mean(),
+            }
+        )
+    table = pd.DataFrame(rows)
+    best_first = ranked(table, "selection", study.objective.mode)
+    table["chosen"] = ~best_first.duplicated(study.factors).reindex(table.index)
+    return table
+
+
+def ranked(cells: pd.DataFrame, column: str, mode: str) -> pd.DataFrame:
+    """Cells with the best first: the smaller share of diverged runs, then the better `column`.
+
+    Cells of which no run is done come last.
+    """
+    share = cells["diverged"] / (cells["n"] + cells["diverged"]).clip(lower=1)
+    value = cells[column] if mode == "min" else -cells[column]
+    keys = pd.DataFrame({"none": cells["n"] == 0, "share": share, "value": value})
+    return cells.loc[keys.sort_values(["none", "share", "value"], kind="stable").index]
+
+
+def _describe(values: Values, seed: int) -> dict[str, float]:
+    numbers = dict.fromkeys(DESCRIPTION, float("nan"))
+    if len(values) > 1:
+        numbers["std"] = float(np.std(values, ddof=1))
+    if len(values) > 0:
+        ordered = np.sort(values)
+        for name, (low, high) in intervals([values], seed).items():
+            numbers |= {name: float(STATISTICS[name](ordered))}
+            numbers |= {f"{name}_low": low, f"{name}_high": high}
+    return numbers

@@ -1,0 +1,42 @@
+"""Methods over several problems."""
+
+import numpy as np
+import pandas as pd
+
+from theta0.report.statistics.bootstrap import intervals, iqm
+from theta0.report.study import Study
+
+
+def overall(study: Study, arms: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """The interquartile mean of the reported metric over all problems and seeds, best first.
+
+    Its interval is that of the stratified bootstrap: the runs of each problem are resampled by
+    themselves (Agarwal et al. 2021). Columns: the method's factors; problems, the number of those
+    on which it has runs that are done; n runs; iqm, iqm_low, iqm_high. Only of several problems.
+
+    Values are taken as they are, not normalised: accuracies of problems of much the same difficulty
+    can be put together so, losses rarely.
+    """
+    columns = [*study.method, "problems", "n", "iqm", "iqm_low", "iqm_high"]
+    done = study.runs[(study.runs["status"] == "done") & study.runs["cell"].isin(arms["cell"])]
+    done = done.dropna(subset=study.metric)
+    rows = []
+    if study.problem and len(arms[study.problem].drop_duplicates()) > 1:
+        for values, method in done.groupby(study.method, dropna=False):
+            strata = [
+                problem[study.metric].to_numpy(float)
+                for _, problem in method.groupby(study.problem, dropna=False)
+            ]
+            low, high = intervals(strata, seed)["iqm"]
+            rows.append(
+                [
+                    *values,
+                    len(strata),
+                    sum(map(len, strata)),
+                    float(iqm(np.sort(np.concatenate(strata)))),
+                    low,
+                    high,
+                ]
+            )
+    table = pd.DataFrame(rows, columns=columns)
+    return table.sort_values("iqm", ascending=study.mode == "min", ignore_index=True)

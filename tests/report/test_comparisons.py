@@ -1,0 +1,189 @@
+"""Pairs, against scipy, closed forms and answers known by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from theta0.report.statistics import analyse
+from theta0.report.statistics.comparisons import compare, holm
+from theta0.report.study import SEEDS, read
+
+DIFFERENCES = [0.010, 0.020, 0.015, 0.005, 0.025, 0.012]
+
+
+def rows(folder, **options) -> pd.DataFrame:
+    return analyse(read([folder], **options)).comparisons
+
+
+def two_inits(cell, seed):
+    """He is better than Xavier by DIFFERENCES, on seeds that differ much more from each other."""
+    return 0.5 + seed / 20 + (cell["init"] == "he") * DIFFERENCES[seed]
+
+
+def test_pairs_of_seeds(made_up_study):
+    (row,) = rows(made_up_study(two_inits, init=["he", "xavier"], seeds=range(6))).to_dict(
+        "records"
+    )
+    assert (row["factor"], row["a"], row["b"], row["optimizer"], row["init"]) == (
+        "init", "he", "xavier", "adam", None,
+    )  # fmt: skip
+    assert (row["n"], row["both_done"], row["test"]) == (6, 6, "t")
+    assert row["difference"] == pytest.approx(np.mean(DIFFERENCES))
+    assert row["effect"] == pytest.approx(np.mean(DIFFERENCES) / np.std(DIFFERENCES, ddof=1))
+    he = [two_inits({"init": "he"}, seed) for seed in range(6)]
+    xavier = [two_inits({"init": "xavier"}, seed) for seed in range(6)]
+    assert row["p"] == pytest.approx(stats.ttest_rel(he, xavier).pvalue)
+    assert row["p_holm"] == row["p"]
+    assert row["differs"]
+    assert 0 < row["low"] < row["difference"] < row["high"]
+    # Wilson: (p + z²/2n ± z √(p(1−p)/n + z²/4n²)) / (1 + z²/n) with p = 1
+    z = stats.norm.ppf(0.975)
+    assert row["probability"] == 1
+    assert row["probability_low"] == pytest.approx(6 / (6 + z**2))
+    assert row["probability_high"] == pytest.approx(1)
+
+
+def test_less_is_better_where_the_metric_says_so(made_up_study):
+    folder = made_up_study(two_inits, init=["he", "xavier"], seeds=range(6))
+    (row,) = rows(folder, metric="val/loss", mode="min").to_dict("records")
+    assert row["difference"] == pytest.approx(np.mean(DIFFERENCES))  # its loss is 1 − accuracy
+
+
+def test_only_shared_seeds_are_pairs(made_up_study):
+    def outcome(cell, seed):
+        ends = {("he", 0): None, ("xavier", 5): None, ("he", 1): "failed"}
+        return ends.get((cell["init"], seed), two_inits(cell, seed))
+
+    (row,) = rows(made_up_study(outcome, init=["he", "xavier"], seeds=range(6))).to_dict("records")
+    assert (row["n"], row["both_done"]) == (3, 3)
+    assert row["difference"] == pytest.approx(np.mean(DIFFERENCES[2:5]))
+
+
+def test_a_diverged_run_is_the_worst(made_up_study):
+    """He wins seeds 0 to 3, of which Xavier diverges on two; both diverge on seed 4: a tie."""
+
+    def outcome(cell, seed):
+        if seed == 4 or (cell["init"] == "xavier" and seed < 2):
+            return "diverged"
+        return 0.8 if cell["init"] == "he" else 0.7 + seed / 100
+
+    (row,) = rows(made_up_study(outcome, init=["he", "xavier"])).to_dict("records")
+    assert (row["n"], row["both_done"], row["test"]) == (5, 2, "sign")
+    assert row["probability"] == 4.5 / 5
+    assert row["difference"] == pytest.approx(0.8 - 0.725)
+    assert row["p"] == pytest.approx(stats.binomtest(4, 4).pvalue) == 0.125
+
+
+def test_equal_differences_have_no_t(made_up_study):
+    def outcome(cell, seed):
+        return 0.1 * seed + (0.3 if cell["init"] == "he" else 0)  # equal but for rounding
+
+    (row,) = rows(made_up_study(outcome, init=["he", "xavier"])).to_dict("records")
+    assert (row["test"], row["p"]) == ("sign", 2 * 0.5**5)
+    (row,) = rows(made_up_study(lambda c, s: 0.5, name="b", init=["he", "xavier"])).to_dict(
+        "records"
+    )
+    assert (row["test"], row["p"], row["probability"], row["differs"]) == ("sign", 1.0, 0.5, False)
+
+
+def test_one_seed_compares_nothing(made_up_study):
+    (row,) = rows(made_up_study(two_inits, init=["he", "xavier"], seeds=[1])).to_dict("records")
+    assert row["n"] == 1
+    assert np.isnan([row["p"], row["p_holm"], row["low"], row["effect"]]).all()
+    assert not row["differs"]
+
+
+def test_holms_correction_is_over_the_rows_of_a_factor(made_up_study):
+    rng = np.random.default_rng(0)
+    folder = made_up_study(
+        lambda cell, seed: rng.normal(), init=["he", "xavier", "zeros"], optimizer=["adam", "sgd"]
+    )
+    table = rows(folder)
+    assert table["factor"].value_counts().to_dict() == {"init": 6, "optimizer": 3}
+    for _, part in table.groupby("factor"):
+        p = np.sort(part["p"])
+        holm = np.minimum(np.maximum.accumulate(p * np.arange(len(p), 0, -1)), 1)
+        np.testing.assert_allclose(np.sort(part["p_holm"]), holm)
+
+
+def test_levels_are_compared_where_all_else_is_equal(made_up_study):
+    folder = made_up_study(init=["he", "xavier"], optimizer=["adam", "sgd"], data=["a", "b"])
+    table = rows(folder)
+    assert set(table["factor"]) == {
+        "init",
+        "optimizer",
+    }  # data is no better or worse than other data
+    inits = table[table["factor"] == "init"]
+    assert inits[["optimizer", "data"]].to_numpy().tolist() == [
+        ["adam", "a"], ["adam", "b"], ["sgd", "a"], ["sgd", "b"],
+    ]  # fmt: skip
+    assert (inits["a"] == "he").all()
+    assert (inits["b"] == "xavier").all()
+
+
+def test_of_many_levels_each_is_compared_with_the_best(made_up_study):
+    inits = [f"init{i:02}" for i in range(14)]
+    folder = made_up_study(
+        lambda c, s: int(c["init"][-2:]) / 20 + s / 1000, init=inits, seeds=[0, 1]
+    )
+    table = rows(folder)
+    assert len(table) == 13
+    assert (table["b"] == "init13").all()
+    assert len(rows(folder, where="init < 'init12'")) == 12 * 11 / 2
+
+
+def test_the_leading_are_the_best_and_those_not_significantly_worse(made_up_study):
+    rng = np.random.default_rng(1)
+    shift = {"he": 0.0, "lecun": -0.001, "xavier": -0.2, "zeros": None}
+
+    def outcome(cell, seed):
+        by = shift[cell["init"]]
+        return "diverged" if by is None else 0.9 + by + rng.normal(scale=0.01)
+
+    arms = analyse(read([made_up_study(outcome, init=list(shift), seeds=range(10))])).arms
+    assert arms["init"].tolist()[-2:] == ["xavier", "zeros"]
+    assert arms.set_index("init")["leading"].to_dict() == {
+        "he": True, "lecun": True, "xavier": False, "zeros": False,
+    }  # fmt: skip
+
+
+def test_each_problem_has_its_leading(made_up_study):
+    def outcome(cell, seed):
+        better = {"a": "he", "b": "xavier"}[cell["data"]]
+        return 0.9 * (cell["init"] == better) + 0.01 * ((seed * 7) % 5) * (cell["init"] == "he")
+
+    arms = analyse(read([made_up_study(outcome, init=["he", "xavier"], data=["a", "b"])])).arms
+    assert arms[["data", "init", "leading"]].to_numpy().tolist() == [
+        ["a", "he", True], ["a", "xavier", False], ["b", "xavier", True], ["b", "he", False],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("n", [5, 10, 20])
+def test_intervals_of_differences_hold_them_95_times_of_100(made_up_study, n):
+    """1,000 pairs of arms, one really 0.1 better; what seeds bring is far more, and shared."""
+    rng = np.random.default_rng(2)
+    pairs = 1000
+    scores = 0.05 * rng.normal(size=(pairs, 2, n)) + rng.normal(size=(pairs, 1, n))
+    scores[:, 0] += 0.1
+    cell, seed = np.divmod(np.arange(2 * pairs * n), n)
+    runs = pd.DataFrame({"cell": cell.astype(str), "status": "done", "test/acc": scores.ravel()})
+    study = replace(
+        read([made_up_study(seeds=[0])]), runs=runs.assign(**dict.fromkeys(SEEDS, seed))
+    )
+    arms = pd.DataFrame({"cell": np.arange(2 * pairs).astype(str)})
+    table = compare(study, arms, [(2 * pair, 2 * pair + 1) for pair in range(pairs)])
+    assert 0.92 <= table["low"].le(0.1).mul(table["high"].ge(0.1)).mean() <= 0.98
+    if n == 20:  # wins are shared out as 0.1 over √2 · 0.05 says
+        truth = stats.norm.cdf(0.1 / (np.sqrt(2) * 0.05))
+        held = table["probability_low"].le(truth) & table["probability_high"].ge(truth)
+        assert 0.92 <= held.mean() <= 0.98
+
+
+def test_holms_correction_is_that_of_statsmodels():
+    p = np.random.default_rng(3).uniform(size=9) ** 3
+    np.testing.assert_allclose(holm(p), multipletests(p, method="holm")[1])
+    assert holm(np.array([])).shape == (0,)

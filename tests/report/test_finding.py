@@ -1,0 +1,130 @@
+"""Sentences, from numbers that are known."""
+
+import numpy as np
+import pytest
+
+from theta0.report.finding import findings
+from theta0.report.statistics import analyse
+from theta0.report.study import read
+from theta0.report.words import Unit, fixed, listed, name, plain, probability, short
+
+
+def sentences(folder, **options) -> list[str]:
+    study = read([folder], **options)
+    return findings(study, analyse(study))
+
+
+def noise(seed, size):
+    """Of mean 0, and the same whatever is asked before."""
+    values = np.sin(12.9898 * (1 + np.arange(10)) * (size + 1)) * 0.009
+    return values[seed] - values.mean()
+
+
+def test_the_sentence_of_the_finding(made_up_study):
+    """He is 1.2 points better under SGD and 0.0 under Adam."""
+
+    def outcome(cell, seed):
+        he = cell["init"] == "he"
+        better = 0.012 if cell["optimizer"] == "sgd" and he else 0.0
+        return 0.9 + better + noise(seed, 2 * he + (cell["optimizer"] == "sgd"))
+
+    folder = made_up_study(
+        outcome, optimizer=["adam", "sgd"], init=["he", "xavier"], seeds=range(10)
+    )
+    study = read([folder])
+    statistics = analyse(study)
+    inits = statistics.comparisons.query("factor == 'init'").set_index("optimizer")
+    ends = [f"{100 * inits.loc['sgd', end]:.1f}" for end in ("low", "high")]
+    best, init, optimizer, shares = findings(study, statistics)
+    assert best.startswith("The best test/acc is that of sgd + he: 91.2 % [")
+    assert best.endswith("], n = 10 seeds.")
+    assert f"He beats xavier under sgd by 1.2 points [{ends[0]}, {ends[1]}], n = 10 seeds; " in init
+    assert "; under adam " in init
+    assert " do not differ significantly (" in init.partition("; ")[2]
+    assert "from he by 1.2 points [" in optimizer
+    assert shares.startswith("Of the variance of test/acc the init explains ")
+
+
+def test_several_levels(made_up_study):
+    shift = {"he": 0.0, "lecun": -0.001, "xavier": -0.1, "zeros": -0.8}
+    folder = made_up_study(
+        lambda c, s: 0.9 + shift[c["init"]] + noise(s, len(c["init"])),
+        init=list(shift),
+        seeds=range(10),
+    )
+    init = sentences(folder)[1]
+    assert init.startswith("He beats xavier under adam by 10.0 points [")
+    assert "n = 10 seeds, and zeros too, while he and lecun do not differ significantly (" in init
+    assert "he is better by 0.1 points" in init
+
+
+def test_divergence_decides(made_up_study):
+    def outcome(cell, seed):
+        return "diverged" if cell["init"] == "xavier" and seed != 3 else 0.9 + noise(seed, 1)
+
+    init = sentences(made_up_study(outcome, init=["he", "xavier"], seeds=range(10)))[1]
+    # On seed 3 they are equal.
+    assert init == "He beats xavier under adam on 9.5 of 10 seeds, a run having diverged on 9."
+
+
+def test_losses_are_told_as_they_are(made_up_study):
+    def outcome(cell, seed):
+        return 0.9 + 0.05 * (cell["init"] == "he") + noise(seed, 1 + (cell["init"] == "he"))
+
+    folder = made_up_study(outcome, init=["he", "xavier"], seeds=range(10))
+    best, init = sentences(folder, metric="val/loss", mode="min")
+    assert best.startswith("The best val/loss is that of adam + he: 0.05")
+    assert init.startswith("He beats xavier under adam by 0.05")
+    assert "points" not in init
+
+
+def test_what_cannot_be_told(made_up_study):
+    one = sentences(made_up_study(init=["he", "xavier"], seeds=[0]))
+    assert one == [
+        "The best test/acc is that of adam + he: 91.8 %, n = 1 seed.",
+        "No two combinations share seeds enough to be compared.",
+    ]
+    none = sentences(made_up_study(lambda c, s: "failed", name="none", init=["he", "xavier"]))
+    assert none == ["No run is done.", "No two combinations share seeds enough to be compared."]
+    alone = sentences(made_up_study(name="alone"))
+    assert len(alone) == 1
+
+
+def test_problems_and_contexts_are_named(made_up_study):
+    folder = made_up_study(init=["he", "xavier"], data=["a", "b"], remedy=["none", "ema"])
+    told = sentences(folder)
+    assert told[0].startswith("The best test/acc on data=a is that of adam + he (remedy=ema): ")
+    assert told[1].startswith("The best test/acc on data=b is that of ")
+    assert "under adam with data=b, remedy=ema" in told[2]
+
+
+def test_many_contexts_are_not_all_told(made_up_study):
+    folder = made_up_study(init=["he", "xavier"], optimizer=[f"o{n}" for n in range(8)])
+    assert sentences(folder)[1].endswith("; 2 more in the tables.")
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ((0.954, 0.950, 0.958), "95.4 % [95.0, 95.8]"),
+        ((0.9541, 0.9527, 0.9555), "95.41 % [95.27, 95.55]"),
+        ((0.9, 0.5, 1.3), "90.0 % [50.0, 130.0]"),
+        ((0.9, float("nan"), float("nan")), "90.0 %"),
+    ],
+)
+def test_a_value_has_as_many_digits_as_its_interval_allows(values, told):
+    assert Unit.of("test/acc").value(*values) == told
+
+
+def test_numbers_and_names():
+    assert Unit.of("test/loss").difference(0.0123, 0.01, 0.0146) == "0.0123 [0.0100, 0.0146]"
+    assert Unit.of("val/acc_robust").difference(0.012, 0.008, 0.017) == "1.2 points [0.8, 1.7]"
+    assert (fixed(-0.04, 1), fixed(-1.25, 2), fixed(float("nan"), 1)) == ("0.0", "−1.25", "–")
+    assert (short(1234.5), short(float("inf")), short(0.012345)) == ("1.23e+03", "∞", "0.0123")
+    assert (probability(0.0004), probability(0.0312)) == ("< 0.001", "0.031")
+    row = {"optimizer": "adam", "init": "he", "data": "a", "optimizer.lr": 0.1}
+    assert name(row, ["optimizer", "init", "data", "optimizer.lr"]) == (
+        "adam + he (data=a, optimizer.lr=0.1)"
+    )
+    assert (name(row, ["data"]), name(row, ["init"]), plain(1e-5)) == ("data=a", "he", "1e-05")
+    assert listed(["a", "b", "c"], most=2) == "a, b and 1 more"
