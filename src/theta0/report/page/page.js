@@ -397,7 +397,7 @@
 
   let reading = () => {}; // shows the values at a place of the x-axis
 
-  /** Rows of a run's curve at which the metric is known, up to `reach` to be drawn. */
+  /** Rows of a run's curve at which the metric can be drawn. */
   function* points(run, y, drawable) {
     const { starts } = page.curves;
     for (let row = starts[run]; row < starts[run + 1]; row++) if (drawable(y[row])) yield row;

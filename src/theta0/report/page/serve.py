@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from theta0.errors import ConfigError, first_line
 from theta0.report.page.page import embedded, render, version
@@ -25,7 +25,6 @@ def serve(
 
     Raises ConfigError if the port cannot be had; 0 takes one that is free.
     """
-    seen = _state(folders)
     try:
         server = Server(port)
     except OSError as error:
@@ -33,6 +32,8 @@ def serve(
     server.show(report)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f"the page is at {server.url} and follows the study; Ctrl-C ends it", flush=True)
+    # What changed while the report was being made is not known: it is made once more.
+    seen: dict[Path, tuple[int, int]] = {}
     pause = 1.0
     try:
         while True:
@@ -75,6 +76,11 @@ class Server(ThreadingHTTPServer):
             "/data.json": ("application/json", data.encode()),
             "/version": ("text/plain", version(data).encode()),
         }
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that went away in the middle is nothing to tell."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
