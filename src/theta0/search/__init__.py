@@ -1,0 +1,1 @@
+"""Searches: a study whose runs are chosen by Optuna; imports it late."""

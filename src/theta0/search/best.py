@@ -1,0 +1,88 @@
+"""A run's configuration as an experiment: a file for --config-dir, which anybody can read."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from theta0.continuation import differing
+from theta0.identity import NOT_IDENTITY, choices_of, identity_of, resolve
+from theta0.results import Result, write_atomically
+
+LEFT_OUT = {*NOT_IDENTITY, "search", "experiment", "debug"} - {"threads", "logger", "paths"}
+"""What is not the run's: how it was asked for, and groups whose values are said one by one."""
+
+
+def write_experiment(
+    result: Result, path: Path, says: str, compose: Callable[[list[str]], DictConfig]
+) -> list[str]:
+    """Write what composes to a run's configuration, and so to a run of the same name.
+
+    It names the groups' options that are not the defaults, and the values that these do not bring.
+
+    Args:
+        result: of the run.
+        path: <folder>/experiment/<name>.yaml, for `--config-dir <folder> experiment=<name>`.
+        says: in a line what it is.
+        compose: from overrides to a run's configuration, with Hydra's node.
+
+    Returns:
+        What a file cannot say: the keys that the run did without (`~key`).
+    """
+    usual = choices_of(compose([]).hydra)
+    options = {
+        group: f"[{option.replace('+', ',')}]" if "+" in option else option
+        for group, option in result.choices.items()
+        if group not in LEFT_OUT and usual.get(group) != option
+    }
+    config = compose([f"{group}={option}" for group, option in options.items()])
+    OmegaConf.set_struct(config, False)
+    config.study, config.paths.log_dir = result.study, result.config["paths"]["log_dir"]
+    values = OmegaConf.create()
+    raw = OmegaConf.to_container(config, resolve=False)
+    missing = list(_missing(resolve(config), result.config))
+    # What follows from other values by interpolation is said only where it still differs then.
+    for keys, value in sorted(missing, key=lambda leaf: "${" in str(_at(raw, leaf[0]))):
+        if "${" not in str(_at(raw, keys)) or _at(resolve(config), keys) != value:
+            for tree in (values, config):
+                tree.merge_with(_nested(keys, value))
+    defaults = [{f"override /{group}": yaml.safe_load(o)} for group, o in options.items()]
+    text = f"# @package _global_\n# {says}\n"
+    if defaults:
+        text += yaml.safe_dump({"defaults": defaults}, sort_keys=False, allow_unicode=True) + "\n"
+    text += OmegaConf.to_yaml(values) if values else ""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, text)
+    return [key for key, *_ in differing(identity_of(result.config), identity_of(resolve(config)))]
+
+
+def _missing(
+    base: dict[str, Any], wanted: dict[str, Any], above: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """(keys, value) of what is wanted and is otherwise in the base, or not at all."""
+    for key, value in wanted.items():
+        keys = (*above, key)
+        if keys[0] in LEFT_OUT:
+            continue
+        there = base.get(key, _NOTHING)
+        if isinstance(value, dict) and isinstance(there, dict):
+            yield from _missing(there, value, keys)
+        elif there != value:
+            yield keys, value
+
+
+_NOTHING = object()
+
+
+def _at(tree: Any, keys: tuple[str, ...]) -> Any:
+    for key in keys:
+        tree = tree.get(key) if isinstance(tree, dict) else tree
+    return tree
+
+
+def _nested(keys: tuple[str, ...], value: Any) -> dict[str, Any]:
+    for key in reversed(keys):
+        value = {key: value}
+    return value
