@@ -17,7 +17,7 @@ test: $(DONE)  ## the tests
 	$(RUN) -m pytest -n 2 -m "not slow"
 
 test-slow: $(DONE)  ## the tests that take long
-	$(RUN) -m pytest -m slow
+	$(RUN) -m pytest -n 2 -m slow
 
 lint: $(DONE)  ## format, style and types
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy

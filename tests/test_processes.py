@@ -164,7 +164,7 @@ def test_killed_in_the_middle_of_an_epoch_and_continued(start, wait, in_process,
     )  # fmt: skip
     env = {"PYTHONPATH": str(tmp_path)}
     process = start(tmp_path / "cut", *words, env=env)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not marker.exists() or len(marker.read_text().splitlines()) < 2:
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.1)

@@ -227,3 +227,64 @@ def test_a_changed_search_is_refused(in_process, searched):
     assert ran.code == 2
     assert "study=s: holds another search: config.seed was 0 and is 1" in ran.err
     assert (searched.here / "logs" / "s" / "commands.yaml").read_text() == before
+
+
+STOPPER = '''
+from pathlib import Path
+
+from lightning.pytorch.callbacks import Callback
+
+
+class Stop(Callback):
+    """Stopped once, at the end of the first epoch of a slow learner, before its checkpoint."""
+
+    def __init__(self, marker):
+        self.marker = Path(marker)
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        if rate < 1e-3 and not self.marker.exists():
+            self.marker.touch()
+            raise SystemExit(143)
+'''
+
+
+@pytest.mark.slow
+def test_a_run_that_was_told_to_end_and_interrupted_before_it_had_ends(
+    in_process, tmp_path, monkeypatch
+):
+    (tmp_path / "end_stopper.py").write_text(STOPPER)
+    monkeypatch.syspath_prepend(tmp_path)
+    words = (
+        *ASHA, "optimizer.lr=1e-6,1e-2", "hydra.sweeper.sampler=grid", "scheduler=none",
+        "+callbacks.stop={_target_: end_stopper.Stop, marker: here}",
+    )  # fmt: skip
+    stopped = in_process(tmp_path, *words)
+    assert stopped.code == 143
+    assert [trial.state.name for trial in trials(stopped)] == ["COMPLETE", "RUNNING"]
+    ran = in_process(tmp_path, *words)
+    assert ran.code == 0, ran.err
+    (_, well), (trial, result) = by_run(ran)
+    assert (trial.state.name, result.status, result.cost.steps) == ("PRUNED", "pruned", 0)
+    assert well.status == "done"
+
+
+@pytest.mark.slow
+def test_a_run_of_several_processes_is_pruned(in_process, tmp_path):
+    """The first process asks, and all end together."""
+    ran = in_process(
+        tmp_path, *ASHA, "trainer=ddp_cpu", "optimizer.lr=1e-6,1e-2", "hydra.sweeper.sampler=grid"
+    )
+    assert ran.code == 0, ran.err
+    assert [trial.state.name for trial in trials(ran)] == ["COMPLETE", "PRUNED"]
+
+
+@pytest.mark.slow
+def test_a_study_that_is_replayed_searches_on(in_process, tmp_path):
+    words = ("-m", "search=optimizer_lr", "optimizer=adam,sgd", *SHORT, "logger=none")
+    first = in_process(tmp_path, *words, "data=digits", "hydra.sweeper.n_trials=3", **PLAIN)
+    assert first.code == 0, first.err
+    again = in_process(tmp_path, "-m", "study=s", **PLAIN)
+    assert again.code == 0, again.err
+    assert "3 trials: 3 done" in again.out
+    assert again.returned == []

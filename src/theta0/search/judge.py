@@ -6,7 +6,7 @@ from pathlib import Path
 import optuna
 from optuna.trial import Trial, TrialState
 
-from theta0.search.database import FILE, HASH, storage
+from theta0.search.database import FILE, HASH, UNTUNED, storage
 
 PRUNED = "pruned"
 """Optuna's user attribute of a trial that was told to end: the epoch."""
@@ -40,10 +40,13 @@ class Judge:
         return PRUNED in self.trial.user_attrs
 
     def report(self, epoch: int, value: float) -> bool:
-        """Whether to end with so many epochs; one that was reported before is not again."""
+        """Whether to end with so many epochs; one that was reported before is not again.
+
+        The default of an optimizer, to which its tuning is compared, never is.
+        """
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*is already reported")
             self.trial.report(value, epoch)
-        if self.trial.should_prune():
+        if self.trial.should_prune() and UNTUNED not in self.trial.user_attrs:
             self.trial.set_user_attr(PRUNED, epoch)
         return self.pruned

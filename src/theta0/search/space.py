@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.override_parser.types import Override, Transformer
 from omegaconf import DictConfig, OmegaConf
 
+from theta0.config import check
 from theta0.errors import ConfigError
 from theta0.identity import choices_of
 from theta0.search.options import Options
@@ -121,7 +122,8 @@ def read_space(compose: Composer, arguments: Sequence[str], options: Options) ->
         options: of the sweeper, whose `params` come before.
 
     Raises:
-        ConfigError: there is nothing to search, no value in it, or nothing that the sampler can do.
+        ConfigError: there is nothing to search, no value in it, or nothing that the sampler can do;
+            or the configuration is wrong.
     """
     parser = compose.parser
     params = [f"{key}={value}" for key, value in (options.params or {}).items()]
@@ -134,9 +136,8 @@ def read_space(compose: Composer, arguments: Sequence[str], options: Options) ->
             " 'optimizer.lr=tag(log,interval(1e-4,1e-1))'"
         )
     options.check_axes(swept, fixed)
-    for override in swept.values():
-        if override.is_sweep_override():
-            ends(override)
+    first = [f"{key}={ends(o)[0]}" for key, o in swept.items() if o.is_sweep_override()]
+    check(compose([*fixed.values(), *first]))  # at once: what follows composes every optimizer
     optimizers = ends(swept["optimizer"]) if "optimizer" in swept else [""]
     untuned = {
         option: compose([*fixed.values(), *([f"optimizer={option}"] if option else [])])

@@ -118,12 +118,13 @@ def summary(results: Sequence[Result], title: str) -> Table:
 
 
 def overview(results: Sequence[Result], title: str, most: int | None) -> Table:
-    """The summary of all runs, or of so many, the best."""
+    """The summary of all runs, or of so many that are done, the best."""
     if most is None or len(results) <= most:
         return summary(results, title)
     signs = {"min": 1, "max": -1}
-    best = sorted(results, key=lambda r: signs[r.objective.mode] * r.objective.counted)[:most]
-    return summary(best, f"{title}: the best {most} of {len(results)} runs")
+    done = [result for result in results if result.status == "done"]
+    best = sorted(done, key=lambda r: signs[r.objective.mode] * r.objective.counted)[:most]
+    return summary(best, f"{title}: the best {len(best)} of {len(results)} runs")
 
 
 def print_whole(table: Table, console: Console) -> None:
