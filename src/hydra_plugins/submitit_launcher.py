@@ -1,7 +1,9 @@
 """`hydra/launcher=submitit_slurm`: every job of a sweep is one of SLURM's; and `submitit_local`."""
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import time
 from abc import abstractmethod
@@ -26,7 +28,6 @@ class SubmititLauncher(SweepLauncher):
         from submitit.core.utils import FailedJobError, UncompletedJobError, environment_variables
         from submitit.helpers import as_completed
 
-        from theta0.launchers.submission import Submission
         from theta0.launchers.sweep import accepted
 
         now = f"{datetime.now():%Y-%m-%d_%H-%M-%S.%f}"  # numbers of jobs come again
@@ -34,8 +35,7 @@ class SubmititLauncher(SweepLauncher):
         source = str(Path(__file__).parents[1])  # where theta0 is, if it is not installed
         path = os.pathsep.join([source, *filter(None, [os.environ.get("PYTHONPATH")])])
         with environment_variables(PYTHONPATH=path):
-            executor = self.executor(folder)
-            submitted = executor.submit_array([Submission(self.sweep, job) for job in jobs])
+            submitted = self.submit(jobs, folder)
         print(f"submitted: {', '.join(job.job_id for job in submitted)}", flush=True)
         numbers = {job.job_id: index for index, job in enumerate(submitted)}
         returned: dict[int, JobReturn] = {}
@@ -53,51 +53,57 @@ class SubmititLauncher(SweepLauncher):
         return [returned[index] for index in range(len(jobs))]
 
     @abstractmethod
-    def executor(self, folder: Path) -> Any:
-        """What submits; `folder` is where it keeps a job's files."""
+    def submit(self, jobs: "list[Job]", folder: Path) -> list[Any]:
+        """The jobs as submitit's; `folder` is where it keeps their files."""
 
     @abstractmethod
-    def cancel(self, jobs: list[Any]) -> None:
+    def cancel(self, submitted: list[Any]) -> None:
         """Stop submitted jobs in order, and wait for it."""
 
 
 class SlurmLauncher(SubmititLauncher):
     """Options and their defaults are in configs/hydra/launcher/submitit_slurm.yaml."""
 
-    def executor(self, folder: Path) -> Any:
+    def submit(self, jobs: "list[Job]", folder: Path) -> list[Any]:
         from submitit import SlurmExecutor
 
         from theta0.errors import ConfigError
+        from theta0.launchers.submission import Submission
 
         if shutil.which("srun") is None:
             raise ConfigError("hydra/launcher=submitit_slurm: there is no srun: no SLURM cluster")
         options = {k: v for k, v in self.options.items() if v is not None and k != "_target_"}
         executor = SlurmExecutor(folder, max_num_timeout=options.pop("max_num_timeout"))
         executor.update_parameters(**{"cpus_per_task": self.config.threads} | options)
-        return executor
+        return executor.submit_array([Submission(self.sweep, job) for job in jobs])
 
-    def cancel(self, jobs: list[Any]) -> None:
-        names = [job.job_id for job in jobs]
+    def cancel(self, submitted: list[Any]) -> None:
+        names = [job.job_id for job in submitted]
         subprocess.call(["scancel", "--quiet", "--signal=INT", *names])  # in order, where it runs
         subprocess.call(["scancel", "--quiet", *names])  # what waits; and the rest after a while
         started = time.monotonic()
-        while time.monotonic() - started < 30 and not all(job.done(True) for job in jobs):
+        while time.monotonic() - started < 30 and not all(job.done(True) for job in submitted):
             time.sleep(1)
 
 
 class LocalLauncher(SubmititLauncher):
     """Options and their defaults are in configs/hydra/launcher/submitit_local.yaml."""
 
-    def executor(self, folder: Path) -> Any:
+    def submit(self, jobs: "list[Job]", folder: Path) -> list[Any]:
         from submitit import LocalExecutor
+
+        from theta0.launchers.submission import LocalSubmission
+        from theta0.signals import unheard
 
         options = {k: v for k, v in self.options.items() if k != "_target_"}
         executor = LocalExecutor(folder, max_num_timeout=options.pop("max_num_timeout"))
         executor.update_parameters(**options)
-        return executor
+        with unheard():
+            return executor.submit_array([LocalSubmission(self.sweep, job) for job in jobs])
 
-    def cancel(self, jobs: list[Any]) -> None:
-        for job in jobs:
-            job.cancel()
-        for job in jobs:
+    def cancel(self, submitted: list[Any]) -> None:
+        for job in submitted:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(job.job_id), signal.SIGTERM)  # which it passes on to the run
+        for job in submitted:
             job.wait()

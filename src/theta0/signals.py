@@ -58,3 +58,15 @@ def kept() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def unheard() -> Iterator[None]:
+    """Processes that are started inside do not hear Ctrl-C and SIGUSR1, which are often sent to
+    all at once; what comes for this process meanwhile, it gets at the end.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGUSR1))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

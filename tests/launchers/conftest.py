@@ -47,6 +47,7 @@ def outcomes() -> Callable[..., list[dict[str, Any]]]:
     def outcomes(ran: Any, study: str = "s") -> list[dict[str, Any]]:
         told = [r.model_dump(exclude={"config", "environment"}) for r in ran.results(study)]
         for result in told:
+            result["overrides"].sort()
             if result["cost"]:
                 for key in ("fit_seconds", "wall_seconds", "step_seconds"):
                     del result["cost"][key]

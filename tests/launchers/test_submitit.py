@@ -66,7 +66,7 @@ def test_a_requeued_job_goes_on(start, wait, in_process, tmp_path, slurm, traine
     """SLURM takes its node away; the run ends as one that was never disturbed."""
     words = (*TINY, "trainer.max_epochs=40", "checkpoint.every_n_seconds=1", "seed=0,1")
     options = (
-        "hydra.launcher.partition=gpu", "hydra.launcher.mem=8GB", "threads=1",
+        "hydra.launcher.partition=gpu", "hydra.launcher.mem=8GB",
         "hydra.launcher.additional_parameters={mail-type: FAIL}",
     )  # fmt: skip
     process = start(tmp_path, *SLURM, *words, *options, env=slurm)

@@ -214,9 +214,8 @@ def test_a_mistake_is_told_in_a_line_before_anything_is_on_disk(in_process, tmp_
     assert not (tmp_path / "logs").exists()
 
 
-@pytest.mark.parametrize("words", [("pruning=asha",), ("-m", "pruning=asha", "seed=0,1")])
-def test_only_a_search_prunes(in_process, tmp_path, words):
-    ran = in_process(tmp_path, *words)
+def test_only_a_search_prunes(in_process, tmp_path):
+    ran = in_process(tmp_path, "-m", "pruning=asha", "seed=0,1")
     assert ran.code == 2
     assert "pruning: stops runs of a search" in ran.err
 

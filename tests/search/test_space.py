@@ -7,7 +7,7 @@ import yaml
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from theta0.errors import ConfigError
-from theta0.search.space import distribution
+from theta0.search.space import distribution, ends
 from theta0.sweep.axes import check_axes
 
 PRESETS = Path(__file__).parents[2] / "configs" / "search"
@@ -22,7 +22,7 @@ TABLE = {
     "trainer.max_epochs=range(2,6)": IntDistribution(2, 5),
     "trainer.max_epochs=range(10,2,-3)": IntDistribution(4, 10, step=3),
     "model.dropout=range(0,0.5,0.25)": FloatDistribution(0.0, 0.25, step=0.25),
-    "optimizer.lr=interval(0,1)": FloatDistribution(0.0, 1.0),
+    "model.dropout=interval(0,0.5)": FloatDistribution(0.0, 0.5),
     "optimizer.lr=tag(log,interval(1e-5,1e-1))": FloatDistribution(1e-5, 1e-1, **LOG),
     "data.batch_size=int(interval(16,256))": IntDistribution(16, 256),
     "data.batch_size=tag(log,int(interval(16,256)))": IntDistribution(16, 256, **LOG),
@@ -31,27 +31,33 @@ TABLE = {
 
 @pytest.mark.parametrize(("override", "expected"), TABLE.items())
 def test_an_override_is_a_distribution(space, override, expected):
-    (axis,) = space(override).axes
-    assert axis.key == override.partition("=")[0]
-    assert distribution(axis.ranges[""]) == expected
+    (parsed,) = space.composer.parser.parse_overrides([override])
+    assert distribution(parsed) == expected
 
 
 WRONG = {
-    "seed=1": "nothing to search",
     "optimizer.lr=interval(1,0.1)": "holds no value",
     "seed=range(3,3)": "holds no value",
     "optimizer.lr=tag(log,interval(0,1))": "values are greater than 0",
     "optimizer.lr=tag(lag,interval(0.1,1))": "tag lag: log is the only one",
     "seed=tag(log,range(1,9))": "only an interval",
-    "init.gain=search_space": "has no search_space: {gain: [low, high]}",
 }
 
 
 @pytest.mark.parametrize(("override", "line"), WRONG.items())
-def test_what_cannot_be_searched_is_told_in_a_line(space, override, line):
+def test_a_range_without_sense_is_told_in_a_line(space, override, line):
     with pytest.raises(ConfigError, match=r"^[^\n]*$") as error:
-        space(override)
+        ends(space.composer.parser.parse_override(override))
     assert line in str(error.value)
+
+
+def test_what_cannot_be_searched_is_told_in_a_line(space):
+    with pytest.raises(ConfigError, match=r"^hydra/sweeper=optuna: nothing to search[^\n]*$"):
+        space("seed=1")
+    with pytest.raises(ConfigError, match=r"^init.gain=search_space: .* no search_space: {gain:"):
+        space("init.gain=search_space")
+    with pytest.raises(ConfigError, match=r"^optimizer.lr=0.0: must be greater than 0$"):
+        space("optimizer.lr=interval(0,1)")
 
 
 UNFIT = [

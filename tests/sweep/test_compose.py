@@ -12,11 +12,9 @@ from theta0.sweep.compose import Composer
 JOBS = [
     ["optimizer=sgd", "optimizer.lr=0.3", "study=s"],
     ["optimizer=sgd", "optimizer.lr=0.2", "seed=4", "study=s"],
-    ["optimizer=schedule_free_adamw", "seed=4", "study=s"],
     ["remedy=[dropout,ema]", "+model.extra=[1,2]", "~callbacks.checkpoint", "study=s"],
     ["init=rezero", "init@init.base=xavier", "init.base.gain=torch", "study=s"],
     ["hydra.sweeper.max_batch_size=2", "data=mnist", "paths.data_dir=/x", "study=s"],
-    ["seed=1", "seed=2", "study=s"],
 ]
 
 
@@ -31,7 +29,7 @@ def composers(compose):
 
 def test_it_is_what_hydra_composes(composers):
     ours, theirs = composers
-    for words in JOBS * 2:
+    for words in JOBS:
         one, other = ours(words), theirs(words)
         assert resolve(one) == resolve(other)
         assert config_hash(one) == config_hash(other)

@@ -404,7 +404,7 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
             max_num_timeout=Whole,
             setup=list[str] | None,
             srun_args=list[str] | None,
-            additional_parameters=dict[str, Any],
+            additional_parameters=dict[str, Any] | None,
         ),
         "hydra_plugins.submitit_launcher.LocalLauncher": _component(
             timeout_min=Count, gpus_per_node=Whole, signal_delay_s=Count, max_num_timeout=Whole

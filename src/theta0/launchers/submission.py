@@ -1,5 +1,7 @@
 """A job as submitit wants it."""
 
+import signal
+
 from hydra.core.utils import JobReturn
 from submitit.helpers import DelayedSubmission
 
@@ -17,3 +19,11 @@ class Submission:
 
     def checkpoint(self) -> DelayedSubmission:
         return DelayedSubmission(self)
+
+
+class LocalSubmission(Submission):
+    """Hears SIGTERM, which submitit passes over: without SLURM it comes from the sweep alone."""
+
+    def __call__(self) -> JobReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        return super().__call__()

@@ -17,8 +17,7 @@ from hydra.core.utils import JobReturn
 from joblib.externals.loky import ProcessPoolExecutor
 
 from theta0.launchers.sweep import Job, Sweep, accepted
-
-HEARD_ONCE = (signal.SIGINT, signal.SIGUSR1)
+from theta0.signals import unheard
 
 
 class Worker:
@@ -34,23 +33,17 @@ class Worker:
         self.environment, self.leash = environment, leash
 
     def start(self, do: Callable[[Job], JobReturn], job: Job) -> "Future[JobReturn]":
-        """Hand over a job; in a new process, where there is none or the one before has died.
-
-        The sweep's process alone hears Ctrl-C and SIGUSR1, which are often sent to all: workers,
-        and joblib's processes that clean up after them, inherit that they are blocked.
-        """
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD_ONCE)
+        """Hand over a job; in a new process, where there is none or the one before has died."""
         try:
-            if self.pool is None:
-                self.pool = ProcessPoolExecutor(
-                    1, env=self.environment, initializer=_on_leash, initargs=(self.leash,)
-                )
-            return self.pool.submit(do, job)
+            with unheard():
+                if self.pool is None:
+                    self.pool = ProcessPoolExecutor(
+                        1, env=self.environment, initializer=_on_leash, initargs=(self.leash,)
+                    )
+                return self.pool.submit(do, job)
         except BrokenProcessPool:  # it died while it had nothing to do
             self.end()
             return self.start(do, job)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def end(self) -> None:
         """Wait until the process has done what it does, and is gone."""
