@@ -89,7 +89,14 @@ def test_another_seed_draws_otherwise(planner, sampler):
 
 
 @pytest.mark.parametrize(
-    ("sampler", "objectives"), [("tpe", 1), ("cmaes", 1), ("nsga2", 1), ("tpe", 2), ("nsga2", 2)]
+    ("sampler", "objectives"),
+    [
+        ("tpe", 1),
+        *(
+            pytest.param(*pair, marks=pytest.mark.slow)
+            for pair in (("cmaes", 1), ("nsga2", 1), ("tpe", 2), ("nsga2", 2))
+        ),
+    ],
 )
 def test_it_comes_nearer_to_the_best_than_chance(planner, sampler, objectives):
     """What diverged, of infinite value by each objective, does not keep it from that."""

@@ -142,7 +142,7 @@ def test_a_point_of_the_unit_cube(space):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", sorted(path.stem for path in PRESETS.glob("*_*.yaml")))
+@pytest.mark.parametrize("preset", sorted({p.stem for p in PRESETS.glob("*.yaml")} - {"none"}))
 def test_a_preset_is_sound(space, preset):
     """Each value of each axis; every optimizer's default is in the space."""
     params = yaml.safe_load((PRESETS / f"{preset}.yaml").read_text())["hydra"]["sweeper"]["params"]
