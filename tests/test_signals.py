@@ -2,13 +2,15 @@
 
 import csv
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 import theta0.run
-from theta0.signals import STOP, stoppable
+from theta0.signals import STOP, kept, stoppable, unheard
 
 ROOT = Path(__file__).parents[1]
 WORDS = ("data=digits", "trainer=cpu", "logger=none", "study=s", "trainer.max_epochs=12")
@@ -92,6 +94,41 @@ def test_what_is_ignored_stays_ignored():
             signal.raise_signal(signal.SIGUSR1)
     finally:
         assert signal.signal(signal.SIGUSR1, before) == signal.SIG_IGN
+
+
+def test_a_second_signal_does_not_cut_the_end_short(monkeypatch):
+    """Not at once; but who has waited for long is heard again."""
+    unwound = []
+    with pytest.raises(SystemExit) as stopped, stoppable():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGUSR1)
+            unwound.append(True)
+            monkeypatch.setattr("theta0.signals.PATIENCE", 0.0)
+            signal.raise_signal(signal.SIGUSR1)
+            unwound.append(True)
+    assert stopped.value.code == 138
+    assert unwound == [True]
+
+
+def test_a_library_s_handlers_are_undone():
+    with stoppable():
+        before = [signal.getsignal(number) for number in STOP]
+        with kept():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        assert [signal.getsignal(number) for number in STOP] == before
+
+
+def test_processes_started_unheard_do_not_hear_and_we_hear_later():
+    script = "import signal; signal.raise_signal(signal.SIGUSR1); print('well')"
+    with pytest.raises(SystemExit) as stopped, stoppable():
+        with unheard():
+            signal.raise_signal(signal.SIGUSR1)
+            ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+            assert ran.stdout == "well\n"
+        pytest.fail("the signal is lost")
+    assert stopped.value.code == 138
 
 
 def until(condition, seconds=300):

@@ -36,8 +36,9 @@ class SubmititLauncher(SweepLauncher):
         path = os.pathsep.join([source, *filter(None, [os.environ.get("PYTHONPATH")])])
         with environment_variables(PYTHONPATH=path):
             submitted = self.submit(jobs, folder)
-        print(f"submitted: {', '.join(job.job_id for job in submitted)}", flush=True)
         numbers = {job.job_id: index for index, job in enumerate(submitted)}
+        first, last = submitted[0].job_id, submitted[-1].job_id
+        print(f"submitted: {first} to {last}; what they say is in {folder.parent}", flush=True)
         returned: dict[int, JobReturn] = {}
         try:
             for job in as_completed(submitted, poll_frequency=1):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import lightning
 import pytest
 
 from theta0.config import check
@@ -61,6 +62,22 @@ def test_without_slurm_there_is_a_line(in_process, tmp_path):
     assert ran.err == "theta0: hydra/launcher=submitit_slurm: there is no srun: no SLURM cluster\n"
 
 
+def test_lightning_does_not_requeue(monkeypatch):
+    """There is one who does: submitit. Processes that torchrun started are torchrun's."""
+    from theta0 import launch
+
+    for name in ("SLURM_NTASKS", "SLURM_JOB_NAME", "TORCHELASTIC_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
+    assert launch.slurm() == []
+    monkeypatch.setenv("SLURM_NTASKS", "1")
+    (environment,) = launch.slurm()
+    trainer = lightning.Trainer(plugins=[environment], logger=False, accelerator="cpu", devices=1)
+    assert trainer._accelerator_connector.cluster_environment is environment
+    assert environment.auto_requeue is False
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "r")
+    assert launch.slurm() == []
+
+
 @pytest.mark.slow
 def test_a_requeued_job_goes_on(start, wait, in_process, tmp_path, slurm, trained, outcomes):
     """SLURM takes its node away; the run ends as one that was never disturbed."""
@@ -74,7 +91,8 @@ def test_a_requeued_job_goes_on(start, wait, in_process, tmp_path, slurm, traine
     told(slurm, "scancel", "--signal=USR2", "100_0")
     ran = wait(tmp_path, process)
     assert ran.code == 0, ran.out + ran.err
-    assert "submitted: 100_0, 100_1\n2 new\n" in ran.out
+    assert ran.out.startswith("submitted: 100_0 to 100_1; ")
+    assert "2 new\n" in ran.out
     assert starts(slurm) == {"100_0": 2, "100_1": 1}
     logs = [(ran.folder(result) / "run.log").read_text() for result in ran.results("s")]
     assert sorted(log.count("  continued\n") for log in logs) == [0, 1]
