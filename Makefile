@@ -18,7 +18,7 @@ test: $(DONE)  ## the tests
 
 test-slow: $(DONE)  ## the tests that take long
 	-@$(MAKE) --no-print-directory browser
-	$(RUN) -m pytest -m slow
+	$(RUN) -m pytest -n 2 -m slow
 
 browser:  ## a Chromium, in which the report's page is tested (Debian's; elsewhere any Chrome will do)
 	@if command -v chromedriver >/dev/null; then :; \
@@ -40,12 +40,12 @@ $(DONE): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "theta0 needs Python 3.11 or newer, and $(PYTHON) is older: make PYTHON=python3.12 ..." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(RUN) -m pip install --quiet --constraint requirements.lock --editable '.[dev,lora]'
+	$(RUN) -m pip install --quiet --constraint requirements.lock --editable '.[cluster,dev,lora]'
 	@touch $@
 
 lock:  ## requirements.lock anew, from the newest versions that pyproject.toml allows
 	$(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/pip install --quiet '.[dev,lora]'
+	.venv-lock/bin/pip install --quiet '.[cluster,dev,lora]'
 	.venv-lock/bin/pip freeze --exclude theta0 > requirements.lock
 	rm -rf .venv-lock
 

@@ -5,6 +5,7 @@ import io
 import logging
 import os
 import runpy
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -38,6 +39,14 @@ def compose() -> Callable[..., DictConfig]:
             return hydra.compose("train", list(overrides), return_hydra_config=True)
 
     return compose
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_is_heard() -> Iterator[None]:
+    """Also by programs that tests start: a shell's background job (`make test &`) ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True)
@@ -125,6 +134,7 @@ def start() -> Callable[..., subprocess.Popen[str]]:
         *arguments: str,
         program: tuple[str, ...] = (str(ROOT / "src" / "train.py"),),
         env: dict[str, str] | None = None,
+        own_group: bool = False,
     ) -> subprocess.Popen[str]:
         here.mkdir(parents=True, exist_ok=True)
         return subprocess.Popen(
@@ -135,6 +145,7 @@ def start() -> Callable[..., subprocess.Popen[str]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=own_group,
         )
 
     return start
@@ -199,3 +210,26 @@ def broken_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str
     sys.path.insert(0, str(folder))
     yield "model._target_=users_own.Net", folder
     sys.path.remove(str(folder))
+
+
+@pytest.fixture
+def wandb_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A WandbServer that listens. This process's environment is the server's, its home is empty;
+    a program that a test starts is told so: `env=wandb_server.environment`."""
+    import wandb
+    from wandb_server import WandbServer
+
+    import theta0.tracking.wandb
+
+    home = tmp_path / "home"
+    home.mkdir()
+    wandb.teardown()  # what it has read of another test's environment
+    with WandbServer(home).running() as server:
+        for name in set(os.environ) - set(clean_environment()):
+            monkeypatch.delenv(name)
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(theta0.tracking.wandb, "_paused_until", 0.0)
+        yield server
+        server.outage = None
+        wandb.teardown()

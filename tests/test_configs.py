@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import OmegaConf
 
 from theta0.build import build
-from theta0.callbacks import Checkpoint
+from theta0.callbacks import Checkpoint, SuccessiveHalving
 from theta0.config import check
 from theta0.errors import ConfigError
 from theta0.models import MLP, Linear, ResidualMLP
@@ -28,6 +28,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 REQUIRED = {
     "init=pretrained": ("init.path=weights.ckpt",),
     "remedy=monotonic": ("data=saturating",),  # features, not images
+    "pruning=asha": ("hydra/sweeper=optuna",),
 }
 
 
@@ -69,7 +70,7 @@ def test_every_group_of_the_design_is_here():
     assert found == {
         *("callbacks", "data", "debug", "diagnostics", "experiment", "finetune", "hydra", "init"),
         *("logger", "loss", "metrics", "model", "optimizer", "paths", "remedy", "scheduler"),
-        *("search", "trainer"),
+        *("search", "trainer", "pruning"),
     }
 
 
@@ -85,12 +86,13 @@ def test_an_option_composes_and_is_sound(composed, option):
     path = CONFIGS / group / f"{name}.yaml"
     is_global = path.read_text().startswith("# @package _global_\n")
     whole = OmegaConf.to_container(config, resolve=False, enum_to_str=True)
-    root = whole if is_global else whole[group]
+    place = () if is_global else tuple(group.split("/"))
     told = {o.partition("=")[0] for o in REQUIRED.get(option, ())}
     for keys, value in leaves(OmegaConf.to_container(OmegaConf.load(path), resolve=False)):
-        dotted = ".".join(keys if is_global else (group, *keys))
+        dotted = ".".join((*place, *keys))
         if dotted not in told:
-            assert functools.reduce(lambda node, key: node[key], keys, root) == value, dotted
+            found = functools.reduce(lambda node, key: node[key], (*place, *keys), whole)
+            assert found == value, dotted
 
 
 def test_a_regression_brings_its_loss_metrics_and_model(composed):
@@ -452,6 +454,17 @@ def test_callbacks(sound, option, data, monitor, mode, tmp_path):
         if isinstance(callback, EarlyStopping):
             assert callback.patience == 5
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pruning(sound, compose, tmp_path):
+    """Of a search alone."""
+    assert sound("pruning=none")["pruning"] is None
+    node = sound("pruning=asha", "pruning.min_epochs=2")["pruning"]
+    callback = build(node, folder=tmp_path, result=None)
+    assert isinstance(callback, SuccessiveHalving)
+    assert (callback.min_epochs, callback.reduction_factor) == (2, 3)
+    with pytest.raises(ConfigError, match=r"^pruning: stops runs of a search"):
+        check(compose("pruning=asha"))
 
 
 DIAGNOSTICS = {  # price, schedule, samples

@@ -229,20 +229,20 @@ def test_the_run_writes_down_the_study_of_its_folder(compose, alone):
 def test_processes_started_together_share_a_study(alone, monkeypatch, environment, study):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert default_study() == study
+    assert default_study("logs") == study
 
 
 def test_processes_started_together_without_a_name(alone, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")  # torchrun's own default
     with pytest.raises(ConfigError, match=r"^study: .*study=\.\.\.$"):
-        default_study()
+        default_study("logs")
 
 
 def test_one_process_is_no_several(alone, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "1")
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "abc")
-    assert default_study() != "job-abc"
+    assert default_study("logs") != "job-abc"
 
 
 # ------------------------------------------------------------------------------------------ resolve

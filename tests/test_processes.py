@@ -1,9 +1,13 @@
 """Runs on two processes of the CPU: torchrun executes them, and they equal the run on one."""
 
 import csv
+import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
+import torch
 
 TRAIN = str(Path(__file__).parents[1] / "src" / "train.py")
 SHORT = ("data=digits", "logger=none", "trainer.max_epochs=2", "model.widths=[16]")
@@ -122,3 +126,74 @@ def test_two_and_two_epochs_on_two_processes(in_process, tmp_path):
     assert more.code == 0, more.out
     assert more.one("more").hashes == four.one("four").hashes
     assert more.one("more").last_metrics == four.one("four").last_metrics
+
+
+HELD = '''
+"""A user's callback that tells who the processes are, and holds them after a step, once."""
+
+import os
+import time
+from pathlib import Path
+
+import lightning
+
+
+class Hold(lightning.Callback):
+    def __init__(self, at, marker):
+        self.at, self.marker = at, Path(marker)
+
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.global_step == self.at and not self.marker.with_suffix(".over").exists():
+            with self.marker.open("a") as file:
+                file.write(f"{os.getpid()} {os.getppid()}\\n")
+            while True:
+                time.sleep(0.1)
+'''
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whom", ["a rank", "everything"])
+def test_killed_in_the_middle_of_an_epoch_and_continued(start, wait, in_process, tmp_path, whom):
+    """It ends as a run that nobody killed, to the last bit; and is nobody else's while it lives."""
+    (tmp_path / "held.py").write_text(HELD)
+    marker = tmp_path / "held"
+    words = (
+        *SHORT, "study=s", "trainer=ddp_cpu", "model.dropout=0.2", "optimizer=adam",
+        "checkpoint.every_n_seconds=0", "trainer.log_every_n_steps=3",
+        f"+callbacks.hold={{_target_: held.Hold, at: 27, marker: {marker}}}",
+    )  # fmt: skip
+    env = {"PYTHONPATH": str(tmp_path)}
+    process = start(tmp_path / "cut", *words, env=env)
+    deadline = time.monotonic() + 300
+    while not marker.exists() or len(marker.read_text().splitlines()) < 2:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.1)
+    ranks, (torchrun, _) = zip(*map(str.split, marker.read_text().splitlines()), strict=True)
+    if whom == "a rank":
+        os.kill(int(ranks[0]), signal.SIGKILL)
+        ran = wait(tmp_path / "cut", process)
+        assert (ran.code, ran.one().status) == (1, "failed")
+        assert ran.one().error.line  # told by the rank that is left, or by the parent
+    else:
+        process.kill()
+        process.wait()
+        again = in_process(tmp_path / "cut", *words, env=env)  # torchrun and its processes live on
+        assert "is being done by another process" in again.out
+        for pid in (torchrun, *ranks):
+            os.kill(int(pid), signal.SIGKILL)
+        process.communicate()  # they had its pipes
+        assert again.one().status == "running"
+    marker.with_suffix(".over").touch()
+    folder = ran.folder(ran.one()) if whom == "a rank" else again.folder(again.one())
+    step = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
+    assert step == 26  # of 20 an epoch
+    ran = in_process(tmp_path / "cut", *words, "rerun=failed", env=env)
+    whole = in_process(tmp_path / "whole", *words, env=env)
+    assert (ran.one().status, whole.one().status) == ("done", "done")
+    assert ran.one().hashes == whole.one().hashes
+    assert ran.one().metrics == whole.one().metrics
+
+    def rows(ran):
+        return [{k: v for k, v in r.items() if k != "seconds"} for r in table(ran, ran.one())]
+
+    assert rows(ran) == rows(whole)

@@ -9,9 +9,7 @@ import pytest
 
 from theta0.continuation import differing
 from theta0.reproduce import first_difference
-from theta0.trust import OTHERS, SHIPPED
 
-CONFIGS = Path(__file__).parents[1] / "configs"
 SHORT = ("trainer.max_epochs=2", "study=s", "model.widths=[16]")
 
 
@@ -126,17 +124,6 @@ def test_a_stranger_who_is_trusted_is_built(changed, reproduce, broken_model):
     folder = changed(edit)
     assert reproduce(folder).code == 2
     assert reproduce(folder, "trust=[users_own]").out.startswith("IDENTICAL: ")
-
-
-def test_shipped_is_what_the_configurations_name():
-    named = {
-        target
-        for path in CONFIGS.rglob("*.yaml")
-        for target in re.findall(r"_target_: *([\w.]+)", path.read_text())
-    }
-    ours = {target for target in named if target.startswith("theta0.sweep.")}  # Hydra's callback
-    assert named - ours - SHIPPED == set()
-    assert named >= OTHERS
 
 
 def test_differing_and_first_difference(tmp_path):

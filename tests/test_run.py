@@ -71,6 +71,7 @@ def test_the_files_of_a_run(finished, run):
     found = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
     assert found - {"changes.patch"} == {  # what no commit has, while someone works on theta0
         ".lock",
+        ".processes.lock",
         ".hydra/config.yaml",
         ".hydra/overrides.yaml",
         ".hydra/hydra.yaml",

@@ -62,6 +62,7 @@ def read(folder):
     return said
 
 
+@pytest.mark.slow
 def test_every_job_is_one_offline_run(start, wait, broken_model, tmp_path):
     """No key, no mode, no stdin; the second of three jobs fails."""
     model, user = broken_model

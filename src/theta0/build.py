@@ -1,18 +1,24 @@
 """From a configuration's node to the object that its `_target_` names."""
 
+import functools
 import inspect
 from typing import Any
 
-from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.utils import get_object
+
+SPECIAL = ("_target_", "_args_", "_partial_", "_recursive_", "_convert_")
+"""Hydra's own words in a node; what is built here gets plain containers, whatever `_convert_`."""
 
 
 def build(node: dict[str, Any], **offered: Any) -> Any:
     """Call the node's `_target_` with its keys, and with what it asks for by name of `offered`.
 
     So a component of theta0 gets what only the run knows (`total_steps`, `folder`), and a class
-    from elsewhere is not handed arguments it has never heard of. Raises what the component raises,
-    and not Hydra's wrapping of it.
+    from elsewhere is not handed arguments it has never heard of. Nodes within are built first, as
+    Hydra's `instantiate` does; but that one resolves interpolations, and here nothing is resolved:
+    in a configuration that has been resolved once, or is a stranger's, `${oc.env:SECRET}` is text.
+
+    Raises ImportError where the target cannot be loaded, and what the component raises.
     """
     target = node["_target_"]
     try:
@@ -20,13 +26,19 @@ def build(node: dict[str, Any], **offered: Any) -> Any:
     except Exception as error:  # Hydra's own, several lines long, whatever the reason
         reason = str(error.__cause__ or error).splitlines()[-1]
         raise ImportError(f"_target_={target}: cannot be loaded: {reason}") from error
-    try:
-        asked = inspect.signature(component).parameters
-        known = {name: value for name, value in offered.items() if name in asked}
-        # Called by us: Hydra would make plain dictionaries of what is offered as dataclasses.
-        return instantiate(node, _convert_="all", _partial_=True)(**known)
-    except InstantiationException as error:
-        cause: BaseException = error
-        while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
-            cause = cause.__cause__
-        raise cause from None
+    asked = inspect.signature(component).parameters if offered else ()
+    known = {name: value for name, value in offered.items() if name in asked}
+    settings = {key: value for key, value in node.items() if key not in SPECIAL}
+    arguments = node.get("_args_", [])
+    if node.get("_recursive_", True):
+        settings, arguments = _built(settings), _built(arguments)
+    call = functools.partial(component, *arguments, **settings | known)
+    return call if node.get("_partial_", False) else call()
+
+
+def _built(value: Any) -> Any:
+    if isinstance(value, dict):
+        if "_target_" in value:
+            return build(value)
+        return {key: _built(part) for key, part in value.items()}
+    return [_built(part) for part in value] if isinstance(value, list) else value

@@ -1,7 +1,9 @@
 """The front of every entry file: a bad configuration becomes one line and exit code 2."""
 
+import logging
 import os
 import re
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -20,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from theta0.errors import ConfigError, choices, first_line, unknown_key
 from theta0.identity import register_resolvers
+from theta0.signals import STOPPED, stoppable
 
 # HYDRA_FULL_ERROR=1 in the user's environment keeps its meaning: the traceback.
 _FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -28,12 +31,21 @@ _wants_traceback = False
 _NULL_OPTION = re.compile(r"[\w/]+(@[\w.]+)?=(.*[\[,])?\s*null\s*([,\]].*)?")
 
 
+class Replay(Exception):
+    """Raised by a sweeper in place of a sweep: commands to do instead, as the program's words."""
+
+    def __init__(self, commands: list[list[str]]) -> None:
+        super().__init__()
+        self.commands = commands
+
+
 def main(task: Callable[[], Any], verbatim: Sequence[str] = ()) -> None:
     """Run a `@hydra.main` function as a program.
 
     `.env` is read first (what the environment holds already wins). A bad configuration ends in one
-    line on stderr and exit code 2; a failed run sets exit code 1 elsewhere (theta0.sweep.callback).
-    What stands behind `key=` of a key in `verbatim` is one text, whatever signs it has.
+    line on stderr and exit code 2; a failed run sets exit code 1 elsewhere (theta0.sweep.callback);
+    a signal to stop ends the program with 128 and its number. What stands behind `key=` of a key in
+    `verbatim` is one text, whatever signs it has.
     """
     load_dotenv(".env")
     register_resolvers()
@@ -41,10 +53,41 @@ def main(task: Callable[[], Any], verbatim: Sequence[str] = ()) -> None:
     global _wants_traceback
     _wants_traceback = os.environ.get(_FULL_ERROR) == "1"
     os.environ[_FULL_ERROR] = "1"  # else Hydra prints the error itself, in several lines
+    logging.raiseExceptions = _wants_traceback  # else one a line that run.log has no room for
+    with stoppable():
+        try:
+            _answer(task)
+        except Replay as study:
+            commands = study.commands
+        else:
+            return
+        sys.exit(_replay(task, commands))
+
+
+def _replay(task: Callable[[], Any], commands: list[list[str]]) -> int:
+    """One command after the other; returns the worst exit code. One that is stopped ends them."""
+    worst = 0
+    for arguments in commands:
+        sys.argv = [sys.argv[0], *arguments]
+        print(f"$ {shlex.join(['python', *sys.argv])}", flush=True)
+        try:
+            _answer(task)
+        except SystemExit as end:
+            if end.code in STOPPED:
+                raise
+            worst = max(worst, end.code if isinstance(end.code, int) else 1)
+    return worst
+
+
+def _answer(task: Callable[[], Any]) -> None:
+    """Do the command; what is wrong with it, or that it was told to stop, is said in one line."""
     try:
         task()
     except (ConfigError, HydraException, OmegaConfBaseException) as error:
         sys.exit(fail(error))
+    except OSError as error:  # a full or read-only disk, where there is no result.json to tell
+        fail(error)
+        sys.exit(1)
     except (TypeError, ValueError) as error:
         nulls = [word for word in sys.argv[1:] if _NULL_OPTION.fullmatch(word)]
         if not nulls or "NoneType" not in str(error):
@@ -52,6 +95,10 @@ def main(task: Callable[[], Any], verbatim: Sequence[str] = ()) -> None:
         refusal = ConfigError(f"{nulls[0]}: must be the name of an option, or a list of them")
         refusal.__cause__ = error
         sys.exit(fail(refusal))
+    except SystemExit as end:
+        if end.code in STOPPED:
+            print(f"theta0: stopped by {STOPPED[end.code]}", file=sys.stderr)
+        raise
 
 
 def _verbatim(word: str, keys: Sequence[str]) -> str:
@@ -91,6 +138,8 @@ def fail(error: BaseException) -> int:
 def one_line(error: BaseException) -> str:
     """Hydra's message in our form: key, what is allowed, the nearest right spelling."""
     cause = error.__cause__
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
     if isinstance(cause, ConfigError):
         return one_line(cause)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:

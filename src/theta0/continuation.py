@@ -2,30 +2,33 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from theta0.errors import ConfigError
-from theta0.identity import identity_of, run_overrides
+from theta0.identity import identity_of, run_overrides, time_as_name, unused
 from theta0.results import FINISHED, Result
 
 REPLACED = ".replaced"
 """Below a study's folder: runs that `rerun` has done anew, as they were."""
 
-KEPT = (".hydra", ".lock", "run.log")
+PROCESSES = ".processes.lock"
+"""Locked by the first of a run's processes, where torchrun has started several: they may outlive
+the program that holds the run's own lock."""
+
+KEPT = (".hydra", ".lock", PROCESSES, "run.log")
 """What of a run's folder belongs to its present start."""
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[bool]:
-    """Whether the run is ours; False where another process has it.
+def locked(folder: Path, wait: bool = False, name: str = ".lock") -> Iterator[bool]:
+    """Whether the run is ours; False where another process has it. `wait`: until it is ours.
 
     A lock of the operating system, freed when its owner dies: the file alone means nothing.
     """
-    lock = FileLock(folder / ".lock", timeout=0)
+    lock = FileLock(folder / name, timeout=-1 if wait else 0)
     try:
         lock.acquire()
     except Timeout:
@@ -47,16 +50,16 @@ def go_on(
     """The run's result if there is nothing to do, else `new`, to be started or continued.
 
     A run that has finished is not done again, and one that failed only where `rerun` says so; any
-    other continues from its last checkpoint. `rerun`: "failed" continues what failed, "diverged"
-    begins what diverged anew, "changed" what is not the same run any more, "all" everything. What
-    is done anew stays in `.replaced`.
+    other continues from its last checkpoint, as does a pruned one that nothing prunes any more.
+    `rerun`: "failed" continues what failed, "diverged" begins what diverged anew, "changed" what is
+    not the same run any more, "all" everything. What is done anew stays in `.replaced`.
 
     Args:
         folder: of the run, in the folder of its study.
         new: the run as it would be started.
         rerun: see above.
-        data: gives the sha256 of the data as it is now, None where that cannot be known; asked of
-            a finished run only.
+        data: gives the sha256 of the data as it is now, None where that cannot be known; asked
+            where it is on record what the run was done with.
         mine: whether this process may move files; of several that do a run together, one.
 
     Raises:
@@ -68,7 +71,7 @@ def go_on(
         _replace_others(folder, new, rerun, mine)
         return new
     changed = False
-    if earlier.status in FINISHED and earlier.hashes.data is not None:
+    if earlier.hashes.data is not None:
         now = data()
         changed = now is not None and now != earlier.hashes.data
     if changed and rerun not in ("changed", "all"):
@@ -80,8 +83,10 @@ def go_on(
         if mine:
             set_aside(folder, KEPT)
         return new
-    if earlier.status in FINISHED or (earlier.status == "failed" and rerun != "failed"):
+    ended = earlier.status in FINISHED or (earlier.status == "failed" and rerun != "failed")
+    if ended and not (earlier.status == "pruned" and new.config["pruning"] is None):
         return earlier
+    new.hashes.data = earlier.hashes.data
     if earlier.cost is not None:
         new.cost = earlier.cost  # what was spent counts on
     return new
@@ -111,10 +116,13 @@ def _replace_others(folder: Path, new: Result, rerun: str | None, mine: bool) ->
 
 
 def set_aside(folder: Path, keep: tuple[str, ...] = ()) -> None:
-    """Move a run's files, but for those to `keep`, to `.replaced/<run>.<time>` in its study."""
-    target = folder.parent / REPLACED / f"{folder.name}.{datetime.now():%Y-%m-%d_%H-%M-%S.%f}"
+    """Move a run's files, but for those to `keep`, to `.replaced/<run>.<time>` in its study.
+
+    The record goes last: killed before, the same command finds what it has to replace.
+    """
+    target = unused(folder.parent / REPLACED / f"{folder.name}.{time_as_name()}")
     target.mkdir(parents=True)
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == "result.json"):
         if path.name not in keep:
             path.rename(target / path.name)
     if not keep:

@@ -2,8 +2,11 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
+
+_OUT_OF_MEMORY = re.compile("out of memory|allocate memory")  # torch's words on GPU and CPU
 
 
 class ConfigError(Exception):
@@ -37,6 +40,14 @@ def choices(word: str, names: Iterable[str]) -> str:
     """`allowed: adam, adamw; did you mean adamw?`"""
     names = list(names)
     return f"allowed: {', '.join(names)}{did_you_mean(word, names)}"
+
+
+def in_words(error: BaseException) -> str:
+    """The error's message; where memory ran out, with what helps before it."""
+    text = str(error)
+    if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(text):
+        return f"out of memory: take a smaller data.batch_size or model; {first_line(text)}\n{text}"
+    return text
 
 
 def first_line(error: BaseException | str) -> str:

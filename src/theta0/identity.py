@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -21,7 +22,7 @@ from theta0.errors import ConfigError, first_line
 # What changes only how or where a run is done, not what comes out.
 NOT_IDENTITY = (
     "hydra", "study", "paths", "logger", "threads", "progress", "print_config", "tags",
-    "rendezvous", "search_space", "claims", "checkpoint", "rerun",
+    "rendezvous", "search_space", "claims", "checkpoint", "rerun", "pruning",
 )  # fmt: skip
 _DEVICES = ("accelerator", "devices", "num_nodes", "strategy", "profiler")
 
@@ -118,18 +119,28 @@ def run_name(_root_: DictConfig) -> str:
     return f"{'-'.join(words)}-s{_root_.get('seed')}-{config_hash(_root_)[:10]}"
 
 
-def default_study() -> str:
+def default_study(log_dir: str) -> str:
     """The time to the microsecond; the job's name where torchrun or SLURM started several of us."""
     if int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_NTASKS", "1"))) > 1:
         job = os.environ.get("TORCHELASTIC_RUN_ID", os.environ.get("SLURM_JOB_ID", "none"))
         if job == "none":
             raise ConfigError("study: processes started together need one name: study=...")
         return f"job-{job}"
+    return unused(Path(log_dir) / time_as_name()).name
+
+
+def time_as_name() -> str:
     return datetime.now().strftime("%Y-%m-%d_%H-%M-%S.%f")
 
 
+def unused(path: Path) -> Path:
+    """The path itself, or numbered where it is there already, as after a clock was set back."""
+    numbered = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
+    return next(p for p in itertools.chain([path], numbered) if not p.exists())
+
+
 def register_resolvers() -> None:
-    """Make `${theta0.study:}` and `${theta0.run_name:}` known to OmegaConf."""
+    """Make `${theta0.study:LOG_DIR}` and `${theta0.run_name:}` known to OmegaConf."""
     OmegaConf.register_new_resolver("theta0.study", default_study, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("theta0.run_name", run_name, replace=True)
 

@@ -19,6 +19,15 @@ def rank() -> int:
     return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) if joined() else 0
 
 
+def slurm() -> list[SLURMEnvironment]:
+    """For Lightning's plugins: in a job of SLURM it leaves requeueing to who submitted the job.
+
+    Its own would save one more kind of checkpoint, at a signal that stops a run in order here.
+    """
+    alone = SLURMEnvironment.detect() and not TorchElasticEnvironment.detect()
+    return [SLURMEnvironment(auto_requeue=False)] if alone else []
+
+
 def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_NTASKS", "1")))
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import yaml
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from theta0.continuation import differing
 from theta0.errors import ConfigError
 from theta0.identity import resolve
 from theta0.results import Result, write_atomically
-from theta0.trust import refuse_strangers
+from theta0.trust import trusted
 
 COMPARED = ("done", "diverged")
 
@@ -31,35 +32,42 @@ def reproduce(config: Any) -> bool:
     """
     asked = resolve(config)
     folder, target = Path(asked["run"]), Path(asked["folder"])
-    try:
-        first = Result.read(folder)
-    except ValueError as error:
-        raise ConfigError(f"run: {error}") from None
+    first = trusted(folder, asked["trust"])
     if first.status not in COMPARED:
         raise ConfigError(f"run: {folder} is {first.status}: there is no end to compare with")
-    refuse_strangers(first.config, asked["trust"])
     if (target / "result.json").exists():
         raise ConfigError(f"folder={target}: holds a run already")
 
-    second = run_again(first, target, asked["paths"])
+    second = run_again(first, target, asked["paths"], asked["rendezvous"])
     console = Console()
-    if differences := list(differing(first.environment, second.environment)):
+    differences = list(differing(first.environment, second.environment))
+    if second.environment and differences:  # none is known of a run that failed at its start
         table = Table("environment", "then", "now")
         for row in differences:
-            table.add_row(*row)
+            table.add_row(*map(escape, row))
         console.print(table)
     verdict, holds = judge(first, second, folder, target, asked["epsilon"])
     console.print(verdict, markup=False, soft_wrap=True)
     return holds
 
 
-def run_again(first: Result, target: Path, paths: dict[str, str]) -> Result:
-    """The run of `first` in folder `target`, without W&B; data files are where `paths` says."""
+def run_again(
+    first: Result, target: Path, paths: dict[str, str], rendezvous: str | None = None
+) -> Result:
+    """The run of `first` in folder `target`, without W&B; data files are where `paths` says.
+
+    Where several nodes meet is not the run's to say: what torch's rendezvous is told there, it
+    unpickles.
+    """
     from theta0.run import perform
 
     target.mkdir(parents=True, exist_ok=True)
-    moved = _with_data_in(first.config, first.config["paths"]["data_dir"], paths["data_dir"])
-    plain = moved | {"paths": paths, "logger": {"_target_": "theta0.tracking.no_logger"}}
+    plain = with_data_in(first.config, paths) | {
+        "paths": paths,
+        "logger": {"_target_": "theta0.tracking.no_logger"},
+        "rendezvous": rendezvous,
+        "pruning": None,
+    }
     second = Result(
         run=first.run,
         study=target.name,
@@ -76,11 +84,16 @@ def run_again(first: Result, target: Path, paths: dict[str, str]) -> Result:
     return perform(target, plain, second)
 
 
-def _with_data_in(node: Any, then: str, now: str) -> Any:
-    """The configuration with the data folder of this machine wherever that of the other stands."""
-    if isinstance(node, dict):
-        return {key: _with_data_in(value, then, now) for key, value in node.items()}
-    return now if node == then else node
+def with_data_in(config: dict[str, Any], paths: dict[str, str]) -> dict[str, Any]:
+    """A run's configuration with the data folder of `paths` wherever the run's own stands."""
+    then, now = config["paths"]["data_dir"], paths["data_dir"]
+
+    def moved(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {key: moved(value) for key, value in node.items()}
+        return now if node == then else node
+
+    return {key: moved(value) for key, value in config.items()}
 
 
 def judge(

@@ -1,6 +1,7 @@
 """One run, told top to bottom."""
 
 import contextlib
+import gc
 import logging
 import sys
 import time
@@ -14,18 +15,22 @@ import lightning
 import torch
 import yaml
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.syntax import Syntax
 
 from theta0 import environment, launch, seeds
 from theta0.build import build
-from theta0.continuation import go_on, locked
+from theta0.checkpoints import CheckpointFiles, read_checkpoint
+from theta0.continuation import PROCESSES, go_on, locked
+from theta0.errors import in_words
 from theta0.identity import choices_of, config_hash, resolve
 from theta0.init import table
 from theta0.module import Diverged, Module
 from theta0.results import Best, Cost, Error, Result, write_atomically
 from theta0.signals import stoppable
+from theta0.sweep.replay import continue_with
 from theta0.tracking import CsvLogger, finish
 
 log = logging.getLogger("theta0")
@@ -41,12 +46,22 @@ def run(config: DictConfig) -> float:
     """
     folder = Path(HydraConfig.get().runtime.output_dir)
     plain = resolve(config)
-    result = _new(folder, plain, config_hash(config))
+    result = new_result(folder, plain, config_hash(config))
+    try:
+        return _run(folder, plain, result)
+    except OSError as error:  # a full or read-only disk: no result.json can tell of it
+        log.error("%s  cannot be done: %s", result.run, error)
+        return result.objective.counted
+
+
+def _run(folder: Path, plain: dict[str, Any], result: Result) -> float:
     if launch.rank() > 0:  # decides as the first process does, which speaks, locks and writes
         decided = _go_on(folder, result, mine=False)
         ended = perform(folder, plain, decided) if decided is result else decided
         return ended.objective.counted
     with locked(folder) as ours:
+        with locked(folder, name=PROCESSES) as alone:
+            ours = ours and alone
         if not ours:
             log.info("%s  is being done by another process", result.run)
             return result.objective.counted
@@ -60,8 +75,14 @@ def run(config: DictConfig) -> float:
         if plain["print_config"]:
             _print_config(plain)
         log.info("%s  %s", result.run, "continued" if last.exists() else "started")
-        with stoppable():
-            result = perform(folder, plain, result)
+        try:
+            with stoppable():
+                result = perform(folder, plain, result)
+        except SystemExit:
+            _say_end(result)
+            if HydraConfig.get().mode == RunMode.RUN:  # a sweep says so when it ends
+                log.info("continue with: %s", continue_with(HydraConfig.get(), result.study))
+            raise
         _say_end(result)
         return result.objective.counted
 
@@ -87,6 +108,8 @@ def execute(folder: Path, config: dict[str, Any], result: Result) -> None:
     loggers: list[Any] = []
     with _recorded(folder, result, loggers):
         train(folder, config, result, loggers)
+    if result.status == "failed":
+        gc.collect()  # frees what its frames held, before the next run asks for memory
 
 
 def train(folder: Path, config: dict[str, Any], result: Result, loggers: list[Any]) -> None:
@@ -101,7 +124,7 @@ def train(folder: Path, config: dict[str, Any], result: Result, loggers: list[An
         module.network.compile()
 
     last = folder / "checkpoints" / "last.ckpt"
-    start = config["ckpt_path"] or (str(last) if last.exists() else None)
+    start = str(last) if last.exists() else config["ckpt_path"]
     trainer = build_trainer(folder, config, result, start, loggers)
     result.environment = environment.describe(folder if trainer.is_global_zero else None)
     seeds.seed_global(result.seeds.noise, "noise", trainer.global_rank)
@@ -112,11 +135,11 @@ def train(folder: Path, config: dict[str, Any], result: Result, loggers: list[An
         _take_stock(result, trainer, module, data)
 
     chosen = choose(folder, config, result, start, trainer, module, data)
-    if config["test"]:
+    result.objective.value = result.metrics.get(result.objective.metric)
+    if config["test"] and result.status != "pruned":
         trainer.test(module, data, ckpt_path=chosen, weights_only=True, verbose=False)
         tested = {k: v for k, v in module.epoch_metrics.items() if k.startswith("test/")}
         result.metrics.update(tested)
-    result.objective.value = result.metrics.get(result.objective.metric)
     if config["trainer"]["profiler"]:
         log.info(trainer.profiler.summary())  # type: ignore[attr-defined]
 
@@ -133,7 +156,7 @@ def choose(
     """The checkpoint to test (None: the weights as they are), its metrics noted in `result`."""
     best = folder / "checkpoints" / "best.ckpt"
     if config["train"] and trainer.checkpoint_callback and best.exists():
-        checkpoint = torch.load(best, map_location="cpu", weights_only=True)
+        checkpoint = _read(best, folder)
         result.metrics = checkpoint["metrics"]
         result.best = Best(epoch=checkpoint["epoch"], step=checkpoint["global_step"])
         return str(best)
@@ -149,20 +172,19 @@ def build_trainer(
     folder: Path, config: dict[str, Any], result: Result, start: str | None, loggers: list[Any]
 ) -> lightning.Trainer:
     """Lightning's Trainer with the run's callbacks and loggers (which are added to `loggers`)."""
-    callbacks = [build(node, folder=folder) for node in config["callbacks"].values()]
+    nodes = [*config["callbacks"].values(), *filter(None, [config["pruning"]])]
+    callbacks = [build(node, folder=folder, result=result) for node in nodes]
     saves = any(isinstance(c, lightning.pytorch.callbacks.Checkpoint) for c in callbacks)
+    callbacks.append(_OnRecord(folder, result))
     if launch.rank() == 0 and not config["trainer"]["fast_dev_run"]:
-        step = (
-            torch.load(start, map_location="cpu", weights_only=True)["global_step"]
-            if start
-            else None
-        )
+        step = _read(start, folder)["global_step"] if start else None
         loggers.append(CsvLogger(folder / "metrics.csv", continue_from_step=step))
-        logger = build(config["logger"], folder=folder, result=result)
+        logger = build(config["logger"], folder=folder, result=result, continue_from_step=step)
         loggers += [logger] if logger is not None else []
     trainer = build(
         config["trainer"],
         callbacks=callbacks,
+        plugins=[CheckpointFiles(), *launch.slurm()],
         logger=loggers or False,
         default_root_dir=folder,
         enable_checkpointing=saves,
@@ -175,6 +197,17 @@ def build_trainer(
     return trainer
 
 
+def _read(path: str | Path, folder: Path) -> dict[str, Any]:
+    """A checkpoint; of a damaged one of the run's own it is said how to go on without it."""
+    try:
+        return read_checkpoint(path)
+    except ValueError as error:
+        own = Path(path).parent
+        if own != folder / "checkpoints":
+            raise
+        raise ValueError(f"{error}; to begin anew delete {own}, and say rerun=failed") from None
+
+
 def watched(config: dict[str, Any]) -> bool:
     """Whether to draw a progress bar: as told, or where stderr is a terminal."""
     return sys.stderr.isatty() if config["progress"] == "auto" else config["progress"]
@@ -183,7 +216,7 @@ def watched(config: dict[str, Any]) -> bool:
 # ------------------------------------------------------------------------- the run's record
 
 
-def _new(folder: Path, config: dict[str, Any], digest: str) -> Result:
+def new_result(folder: Path, config: dict[str, Any], digest: str) -> Result:
     hydra = HydraConfig.get()
     return Result(
         run=folder.name,
@@ -220,14 +253,15 @@ def _recorded(folder: Path, result: Result, loggers: list[Any]) -> Iterator[None
     try:
         with quiet():
             yield
-        result.status = "done"
+        if result.status == "running":  # and not pruned
+            result.status = "done"
     except Diverged as error:
         result.status = "diverged"
         result.error = Error(type="Diverged", message=str(error), traceback="")
     except Exception as error:
         result.status = "failed"
         text = traceback.format_exc()
-        result.error = Error(type=type(error).__name__, message=str(error), traceback=text)
+        result.error = Error(type=type(error).__name__, message=in_words(error), traceback=text)
         log.debug("%s", text)
     except BaseException:
         result.status = "interrupted"
@@ -236,16 +270,43 @@ def _recorded(folder: Path, result: Result, loggers: list[Any]) -> Iterator[None
         if result.cost is not None:
             result.cost.wall_seconds = spent + time.perf_counter() - started
         if launch.rank() == 0:
+            _write(result, folder)
             finish(loggers, result)
-            result.write(folder)
+
+
+def _write(result: Result, folder: Path) -> None:
+    """On a full disk the run stays `running` there: the same command will find its checkpoint."""
+    try:
+        result.write(folder)
+    except OSError as error:
+        log.error("%s  result.json cannot be written: %s", result.run, error)
+
+
+class _OnRecord(lightning.Callback):
+    """When training begins, result.json gets what is known by then: a run that is killed has said
+    on what data it was trained, and is not continued on other data."""
+
+    def __init__(self, folder: Path, result: Result) -> None:
+        self.folder, self.result = folder, result
+
+    def on_train_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        self.result.hashes.data = _digest(trainer.datamodule)  # type: ignore[attr-defined]
+        if trainer.is_global_zero:
+            self.result.write(self.folder)
+
+
+def _digest(data: Any) -> str | None:
+    """Of data that has been read: asking would read it, and hide why that failed."""
+    return data.digest if getattr(data, "splits", None) else None
 
 
 def _take_stock(result: Result, trainer: lightning.Trainer, module: Module, data: Any) -> None:
     """What is known after fit, however it ended."""
     steps = trainer.global_step
     result.hashes.final = module.digest()
-    # Asking unread data for its digest would read it, and hide why that failed.
-    result.hashes.data = data.digest if getattr(data, "splits", None) else None
+    result.hashes.data = _digest(data) or result.hashes.data
     result.last_metrics = dict(module.last_metrics)
     result.cost = Cost(
         steps=steps,
@@ -267,11 +328,12 @@ def _execute_on(processes: int, folder: Path, config: dict[str, Any], result: Re
             raise RuntimeError(
                 f"a process of the run ended with exit code {code}: see {folder}/run.log"
             )
-    except (SystemExit, KeyboardInterrupt):
-        with contextlib.suppress(ValueError):
-            result = Result.read(folder)
-        if result.status == "running":
-            result.status = "interrupted"
+    except SystemExit:  # told to stop; so were the run's processes, which may have said so
+        result.status = "interrupted"
+        try:
+            if Result.read(folder).status == "running":
+                result.write(folder)
+        except ValueError:
             result.write(folder)
         raise
     except (RuntimeError, ValueError) as error:
@@ -326,7 +388,8 @@ def main(folder: Path) -> int:
     log.setLevel(logging.DEBUG)
     config = yaml.safe_load((folder / "config.resolved.yaml").read_text())
     result = Result.read(folder)
-    execute(folder, config, result)
+    with locked(folder, name=PROCESSES) if launch.rank() == 0 else contextlib.nullcontext():
+        execute(folder, config, result)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     return 1 if result.status == "failed" else 0

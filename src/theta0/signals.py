@@ -1,32 +1,72 @@
-"""A run that is told to stop stops in order: it is `interrupted`, and the program ends."""
+"""A program that is told to stop stops in order: what it does is `interrupted`, and it ends."""
 
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 
-STOP = (signal.SIGTERM, signal.SIGUSR1)
-"""What clusters send: at the end of a lease or a queue's limit, and some time before."""
+STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+"""Ctrl-C; and what clusters send at the end of a lease or a queue's limit, or some time before."""
+
+STOPPED = {128 + number: signal.Signals(number).name for number in STOP}
+"""Exit codes 130, 143 and 138, by shells' convention, and the signal that each tells of."""
+
+PATIENCE = 10.0
+"""Seconds after a signal in which another one does not cut the end short."""
 
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[None]:
-    """Inside, SIGTERM and SIGUSR1 raise SystemExit with 128 + their number, 143 and 138.
+    """Inside, each signal of STOP raises SystemExit with its exit code: whatever is being done is
+    unwound.
 
-    As Ctrl-C raises KeyboardInterrupt: whatever is being done is unwound. In a thread that is not
-    the main one Python has no say over signals, and nothing is changed.
+    KeyboardInterrupt, which Ctrl-C raises by itself, Lightning would turn into exit code 1. In a
+    thread that is not the main one Python has no say over signals, and nothing is changed; nor is
+    the handler of a scheduler that has one.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
+    told = float("-inf")
 
-    before = {number: signal.signal(number, stop) for number in STOP}
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal told
+        if time.monotonic() - told > PATIENCE:
+            told = time.monotonic()
+            raise SystemExit(128 + number)
+
+    free = (signal.SIG_DFL, signal.default_int_handler)
+    before = {n: handler for n in STOP if (handler := signal.getsignal(n)) in free}
+    for number in before:
+        signal.signal(number, stop)
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def kept() -> Iterator[None]:
+    """What a library does with the signals of STOP inside is undone: the say stays with us."""
+    before = {number: signal.getsignal(number) for number in STOP}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def unheard() -> Iterator[None]:
+    """Processes that are started inside do not hear Ctrl-C and SIGUSR1, which are often sent to
+    all at once; what comes for this process meanwhile, it gets at the end.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGUSR1))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -61,6 +61,15 @@ def test_a_continued_run_drops_the_rows_after_its_checkpoint(tmp_path):
     assert path.read_text().endswith(line(20, "one", 20) + line(30, "one", 3.5))
 
 
+def test_half_a_row_is_dropped(tmp_path):
+    path = tmp_path / "diagnostics.csv"
+    Record(path).add(1, [row("one", 1.0)])
+    whole = path.read_text()
+    path.write_text(whole + "2")  # of step 20
+    assert Record(path, continue_from_step=10).last_step == 1
+    assert path.read_text() == whole
+
+
 def test_a_start_from_the_beginning_drops_every_row(tmp_path):
     path = tmp_path / "diagnostics.csv"
     Record(path).add(0, [row("one", 1.0)])

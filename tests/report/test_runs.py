@@ -97,6 +97,13 @@ def test_parquet_holds_the_same(tmp_path):
     assert frame["val/acc"].dtype == np.float64
 
 
+def test_a_number_too_large_for_parquet_is_text(tmp_path):
+    write(table([made(lr=2**70), made(seed=1, lr=1)]), tmp_path)
+    assert pd.read_parquet(tmp_path / "results.parquet")["optimizer.lr"].tolist() == [
+        "1180591620717411303424", "1",
+    ]  # fmt: skip
+
+
 def test_columns_do_not_depend_on_which_run_comes_first(tmp_path):
     results = [made(status="failed"), made(seed=1, status="diverged"), made(seed=2)]
     forward, backward = table(results), table(results[::-1])

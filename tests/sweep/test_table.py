@@ -134,6 +134,7 @@ def test_an_experiment_is_a_column_only_if_nothing_else_tells_its_runs_apart():
 
 def test_what_no_override_says_and_differs_within_a_cell_is_a_column():
     """As between studies with another default between them; where data lies is no difference."""
+
     def run(seed, epochs, place):
         data = {"root": place, "order_seed": seed}
         paths = {"data_dir": place}

@@ -3,6 +3,15 @@
 from theta0.callbacks.adaptive_clipping import AdaptiveClipping
 from theta0.callbacks.checkpoint import Checkpoint
 from theta0.callbacks.gradient_noise import GradientNoise
+from theta0.callbacks.pruning import SuccessiveHalving
 from theta0.callbacks.weight_average import EMA, SWA, WeightAverage
 
-__all__ = ["EMA", "SWA", "AdaptiveClipping", "Checkpoint", "GradientNoise", "WeightAverage"]
+__all__ = [
+    "EMA",
+    "SWA",
+    "AdaptiveClipping",
+    "Checkpoint",
+    "GradientNoise",
+    "SuccessiveHalving",
+    "WeightAverage",
+]

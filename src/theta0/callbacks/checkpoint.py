@@ -69,14 +69,19 @@ class Checkpoint(CheckpointBase):
 
     def _save(self, trainer: lightning.Trainer, improved: bool) -> None:
         last, temporary = self.folder / "last.ckpt", self.folder / ".temporary.ckpt"
-        trainer.save_checkpoint(temporary)
-        if trainer.is_global_zero:
-            if improved:  # first: where `last` says what the best is, `best` has to hold it
-                second = self.folder / ".best.ckpt"
+        second = self.folder / ".best.ckpt"
+        try:
+            trainer.save_checkpoint(temporary)
+            if trainer.is_global_zero:
+                if improved:  # first: where `last` says what the best is, `best` has to hold it
+                    second.unlink(missing_ok=True)
+                    _link_or_copy(temporary, second)
+                    os.replace(second, self.best_path)
+                os.replace(temporary, last)
+        finally:
+            if trainer.is_global_zero:  # on a full disk, result.json needs the room of a half
+                temporary.unlink(missing_ok=True)
                 second.unlink(missing_ok=True)
-                _link_or_copy(temporary, second)
-                os.replace(second, self.best_path)
-            os.replace(temporary, last)
         trainer.strategy.barrier()  # no rank asks for a file before rank 0 has put it there
         self.saved = time.monotonic()
 

@@ -5,7 +5,9 @@ A component (optimizer, init, ...) is checked by the schema of its `_target_`; a
 what is allowed, and the nearest right spelling.
 """
 
+import os
 import re
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,9 @@ def check(config: DictConfig, schema: type[TrainConfig] = TrainConfig) -> dict[s
     """
     if "hydra" in config:
         check_lists(config.hydra)
+        check_plugins(config.hydra)
     plain = resolve(config)
+    _refuse_secrets(plain)
     _validate(schema, plain, "")
     for group in SINGLE:
         if plain[group] is not None:
@@ -37,6 +41,8 @@ def check(config: DictConfig, schema: type[TrainConfig] = TrainConfig) -> dict[s
                 raise ConfigError(_changes_nothing(group, name, plain[group]))
             _validate_component(f"{group}.{name}", node, COMPONENTS.get(group, {}))
     _check_task(plain)
+    if "hydra" in config and plain["pruning"] and config.hydra.sweeper._target_ != SEARCH:
+        raise ConfigError("pruning: stops runs of a search: hydra/sweeper=optuna, or search=...")
     return plain
 
 
@@ -45,6 +51,22 @@ def check_report(config: DictConfig) -> dict[str, Any]:
     plain = resolve(config)
     _validate(ReportConfig, plain, "")
     return plain
+
+
+def measured(plain: dict[str, Any]) -> list[str]:
+    """The metrics of validation that a run of a resolved configuration has."""
+    names = ["loss", *plain["metrics"]]
+    if plain["adversary"] is not None:
+        names += [f"{name}_robust" for name in names]
+    return [f"val/{name}" for name in names]
+
+
+def check_plugins(hydra: Any) -> None:
+    """Raises ConfigError where the options of the launcher or the sweeper, in Hydra's node, are
+    wrong."""
+    for part in ("launcher", "sweeper"):
+        node: Any = OmegaConf.to_container(hydra[part], resolve=False)
+        _validate_component(f"hydra.{part}", node, COMPONENTS[f"hydra.{part}"])
 
 
 def check_lists(hydra: Any) -> None:
@@ -71,6 +93,22 @@ def _settings(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from _settings(value, f"{prefix}{key}.")
         elif prefix or key != "defaults":
             yield f"{prefix}{key}", value
+
+
+def _refuse_secrets(plain: Mapping[str, Any]) -> None:
+    """A configuration is written into every run's folder, and sent to W&B."""
+    secrets = {
+        value: name
+        for name, value in os.environ.items()
+        if SECRET.search(name.upper()) and len(value) >= 8
+    }
+    for key, value in _settings(plain):
+        for secret, name in secrets.items():
+            if secret in str(value):
+                raise ConfigError(
+                    f"{key}: holds the value of the environment's {name}, and a configuration is"
+                    " written to disk; read it from the environment where it is needed"
+                )
 
 
 def _validate_component(
@@ -138,12 +176,8 @@ def _line(schema: type[BaseModel], error: ValidationError, prefix: str) -> str:
 
 def _check_task(plain: dict[str, Any]) -> None:
     """What makes sense only together: an objective is measured, a loss over classes has some."""
-    names = ["loss", *plain["metrics"]]
-    if plain["adversary"] is not None:
-        names += [f"{name}_robust" for name in names]
-    measured = [f"val/{name}" for name in names]
-    if (metric := plain["objective"]["metric"]) not in measured:
-        raise ConfigError(f"objective.metric={metric}: {choices(metric, measured)}")
+    if (metric := plain["objective"]["metric"]) not in (names := measured(plain)):
+        raise ConfigError(f"objective.metric={metric}: {choices(metric, names)}")
     over_classes = "torch.nn.CrossEntropyLoss"
     if plain["data"].get("num_classes", "") is None and (
         any(term["_target_"] == over_classes for term in plain["loss"].values())
@@ -152,8 +186,11 @@ def _check_task(plain: dict[str, Any]) -> None:
         raise ConfigError(
             "data.num_classes=null: this data set is a regression: use loss=mse metrics=regression"
         )
-    if (path := plain["ckpt_path"]) is not None and not Path(path).is_file():
-        raise ConfigError(f"ckpt_path={path}: no such file")
+    if (path := plain["ckpt_path"]) is not None:
+        if not Path(path).is_file():
+            raise ConfigError(f"ckpt_path={path}: no such file")
+        if not zipfile.is_zipfile(path):  # as torch writes them, with a directory at the end
+            raise ConfigError(f"ckpt_path={path}: not a checkpoint, or a truncated one")
     measuring = any(c["_target_"] == DIAGNOSTICS for c in plain["callbacks"].values())
     if measuring and str(plain["trainer"].get("strategy")).startswith("fsdp"):
         raise ConfigError("diagnostics: trainer=fsdp shards the weights, so none can be measured")
@@ -188,7 +225,10 @@ def _check_shape(plain: dict[str, Any], shape: list[int]) -> None:
                 )
 
 
+SECRET = re.compile("(KEY|TOKEN|SECRET|PASSWORD)$")
+"""Names of environment variables whose values are nobody else's business."""
 DIAGNOSTICS = "theta0.diagnostics.Diagnostics"
+SEARCH = "hydra_plugins.optuna_sweeper.OptunaSweeper"
 OF_IMAGES = tuple(f"theta0.augmentation.{name}" for name in ("Affine", "CutMix", "PerSample"))
 """Augmentations that need images."""
 EVALUATES_AGAIN = ("torch.optim.LBFGS", "theta0.optim.SAM")

@@ -21,6 +21,7 @@ from theta0.config.values import (
     Gain,
     Limit,
     NonNegative,
+    Objectives,
     Positive,
     Precision,
     Price,
@@ -29,6 +30,7 @@ from theta0.config.values import (
     Seed,
     Statistics,
     Strict,
+    Whole,
 )
 
 
@@ -358,5 +360,54 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
         ),
         "theta0.tracking.tensorboard_logger": _component(),
         "theta0.tracking.no_logger": _component(),
+    },
+    "pruning": {
+        "theta0.callbacks.SuccessiveHalving": _component(
+            min_epochs=Count, reduction_factor=Annotated[int, Field(ge=2)]
+        ),
+    },
+    "hydra.sweeper": {
+        "hydra_plugins.optuna_sweeper.OptunaSweeper": _component(
+            sampler=Literal["tpe", "cmaes", "random", "qmc", "grid", "nsga2"],
+            n_trials=Count,
+            batch_size=Count,
+            seed=Whole,
+            defaults_first=bool,
+            balance=str | None,
+            objectives=Objectives,
+            settings=dict[str, Any] | None,
+            params=dict[str, Any] | None,
+        ),
+    },
+    "hydra.launcher": {
+        "hydra_plugins.joblib_launcher.JoblibLauncher": _component(
+            n_jobs=Count | None, gpus=Whole, retries=Whole
+        ),
+        "hydra_plugins.ray_launcher.RayLauncher": _component(
+            address=str,
+            num_cpus=NonNegative | None,
+            num_gpus=NonNegative | None,
+            retries=Whole,
+        ),
+        "hydra_plugins.submitit_launcher.SlurmLauncher": _component(
+            job_name=str,
+            partition=str | None,
+            account=str | None,
+            qos=str | None,
+            constraint=str | None,
+            time=Count,
+            cpus_per_task=Count | None,
+            gpus_per_node=Count | None,
+            mem=str | None,
+            array_parallelism=Count,
+            signal_delay_s=Count,
+            max_num_timeout=Whole,
+            setup=list[str] | None,
+            srun_args=list[str] | None,
+            additional_parameters=dict[str, Any] | None,
+        ),
+        "hydra_plugins.submitit_launcher.LocalLauncher": _component(
+            timeout_min=Count, gpus_per_node=Whole, signal_delay_s=Count, max_num_timeout=Whole
+        ),
     },
 }

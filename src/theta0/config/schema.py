@@ -19,7 +19,8 @@ from theta0.config.values import (
 )
 
 SINGLE = (
-    "model", "optimizer", "scheduler", "init", "finetune", "adversary", "data", "trainer", "logger",
+    "model", "optimizer", "scheduler", "init", "finetune", "adversary", "data", "trainer",
+    "pruning", "logger",
 )  # fmt: skip
 """Groups that hold one component (or null)."""
 NAMED = ("loss", "metrics", "callbacks", "augmentation")
@@ -107,6 +108,7 @@ class TrainConfig(Strict):
     metrics: dict[str, dict[str, Any]]
     data: dict[str, Any]
     trainer: dict[str, Any]
+    pruning: dict[str, Any] | None
     callbacks: dict[str, dict[str, Any]]
     logger: dict[str, Any]
 

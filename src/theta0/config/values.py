@@ -14,6 +14,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 BelowOne = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Betas = Annotated[list[BelowOne], Field(min_length=2, max_length=2)]
 Statistics = float | Annotated[list[float], Field(min_length=1)] | None
@@ -51,6 +52,10 @@ def _is_devices(value: Any) -> bool:
 
 def _is_limit(value: Any) -> bool:
     return value is None or _whole(value, 0) or (_number(value, 0) and value <= 1)
+
+
+def _is_aims(value: Any) -> bool:
+    return isinstance(value, dict) and {*value.values()} in ({"min"}, {"max"}, {"min", "max"})
 
 
 def _is_etas(value: Any) -> bool:
@@ -91,6 +96,9 @@ DevRun = Annotated[
 Schedule = Annotated[
     Any,
     _one_of("a number of steps, log or start", lambda v: v in ("log", "start") or _whole(v, 1)),
+]
+Objectives = Annotated[
+    Any, _one_of("null, or min or max for each of some metrics", lambda v: v is None or _is_aims(v))
 ]
 Deterministic = Annotated[
     Any, _one_of("true, false or warn", lambda v: v == "warn" or isinstance(v, bool))

@@ -16,7 +16,7 @@ from theta0.diagnostics.schedule import Schedule, check_schedule, due
 from theta0.diagnostics.statistics import PRICES, Price, measure, weights
 from theta0.diagnostics.undisturbed import undisturbed
 from theta0.module import Module
-from theta0.tracking import CsvLogger
+from theta0.tracking import CsvLogger, diagnostic_name
 
 log = logging.getLogger("theta0")
 
@@ -122,7 +122,7 @@ class Diagnostics(lightning.Callback):
         rows = measure(network, training_loss(module), self._x, self._y, self.price, before)
         self._record.add(step, rows)
         values = {
-            "/".join(["diagnostics", *filter(None, [row.layer]), name]): value
+            diagnostic_name(row.layer, name): value
             for row in rows
             for name, value in row.known.items()
         }

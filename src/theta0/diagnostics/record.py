@@ -16,15 +16,17 @@ class Record:
     Args:
         path: the file.
         continue_from_step: rows of an earlier start up to this step stay, those after it are
-            dropped, since they will be written again; None drops all.
+            dropped, since they will be written again, as is half a row that a kill has left; None
+            drops all.
     """
 
     def __init__(self, path: Path, continue_from_step: int | None = None) -> None:
         self.path = path
         kept: list[dict[str, str]] = []
         if continue_from_step is not None and path.exists():
-            with path.open(newline="") as file:
-                kept = [r for r in csv.DictReader(file) if int(r["step"]) <= continue_from_step]
+            lines = path.read_text().splitlines(keepends=True)
+            rows = csv.DictReader(line for line in lines if line.endswith("\n"))
+            kept = [row for row in rows if int(row["step"]) <= continue_from_step]
         self.last_step = int(kept[-1]["step"]) if kept else None
         temporary = path.with_name(f".{path.name}")
         with temporary.open("w", newline="") as file:

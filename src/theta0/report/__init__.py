@@ -1,7 +1,7 @@
 """From a study's folder to tables, finding and recommendation. Reads files; imports no torch."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,9 +18,9 @@ from theta0.report.recommendation import Compose, Recommendation, recommend
 from theta0.report.statistics import Statistics, analyse
 from theta0.report.study import Study, read
 from theta0.report.tables import in_markdown
-from theta0.results import Result, write_atomically
+from theta0.results import write_atomically
 
-__all__ = ["Report", "conclude", "make", "read", "report"]
+__all__ = ["Report", "conclude", "make", "read", "report", "runs"]
 
 
 @dataclass(frozen=True)
@@ -79,18 +79,19 @@ def make(
     return made
 
 
-def conclude(folder: Path, results: Sequence[Result], compose: Compose) -> list[str]:
-    """The end of a sweep: writes the study's results.csv and results.parquet, and its report.
+def conclude(folder: Path, compose: Compose) -> list[str]:
+    """The end of a sweep: writes the study's report.
 
     Args:
         folder: of the study.
-        results: of all its runs.
         compose: see `make`.
 
     Returns:
-        The finding and the recommendation, and where the rest is.
+        The finding and the recommendation, and at last where the rest is.
+
+    Raises:
+        ConfigError: runs of which there is no one report; see `theta0.report.study.read`.
     """
-    runs.write(runs.table(results), folder)
     made = make(read([folder]), folder / "report", compose)
     told = [*made.findings, *(line for r in made.recommendations for line in r.lines[:2])]
     return [*told, f"warnings ({len(made.caveats)}), tables and more are in {made.folder}"]

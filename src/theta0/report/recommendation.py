@@ -214,12 +214,11 @@ def _write(result: Result, problem: str, says: str, folder: Path, compose: Compo
     """The file, and the command that runs it."""
     option = re.sub(r"[^\w.=-]+", "-", f"recommended-{problem}" if problem else "recommended")
     path = folder / "experiment" / f"{option}.yaml"
-    data = quoted(result.config["paths"]["data_dir"])
-    said = [f"study={quoted(result.study)}", f"paths.data_dir={data}"]
+    data = f"paths.data_dir={quoted(result.config['paths']['data_dir'])}"
 
     def as_then(words: list[str]) -> DictConfig:
-        """So that nothing is taken from the run that only says where it was done."""
-        return compose([*words, *said])
+        """So that the file does not say where the run's data lay."""
+        return compose([*words, data])
 
     without = write_experiment(result, path, " ".join(says.split()), as_then)
     words = ["--config-dir", str(folder), f"experiment={option}", *(f"~{key}" for key in without)]

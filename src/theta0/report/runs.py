@@ -100,7 +100,9 @@ def column_of(values: Sequence[Any], option: bool = False) -> pd.Series:
     whole = len(known) == len(values)
     if not option:
         if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in known):
-            return pd.Series(values, dtype=None if whole else "float64")
+            numbers = pd.Series(values, dtype=None if whole else "float64")
+            if numbers.dtype != object:  # integers too large for any dtype are text
+                return numbers
         if all(isinstance(value, bool) for value in known):
             return pd.Series(values, dtype="bool" if whole else "boolean")
     return pd.Series(["" if value is None else _text(value) for value in values], dtype="str")

@@ -39,6 +39,7 @@ def write_experiment(
     }
     config = compose([f"{group}={option}" for group, option in options.items()])
     OmegaConf.set_struct(config, False)
+    config.study, config.paths.log_dir = result.study, result.config["paths"]["log_dir"]
     values = OmegaConf.create()
     raw = OmegaConf.to_container(config, resolve=False)
     missing = list(_missing(resolve(config), result.config))
@@ -63,7 +64,7 @@ def _missing(
     """(keys, value) of what is wanted and is otherwise in the base, or not at all."""
     for key, value in wanted.items():
         keys = (*above, key)
-        if keys[0] in LEFT_OUT or keys == ("paths", "log_dir"):
+        if keys[0] in LEFT_OUT:
             continue
         there = base.get(key, _NOTHING)
         if isinstance(value, dict) and isinstance(there, dict):

@@ -1,24 +1,31 @@
-"""What a command has done of a study: 12 done, 1 continued, 3 new."""
+"""What a command has done of a study: 12 done, 1 continued, 3 new; and what is missing still."""
 
+import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from theta0.continuation import locked
+from theta0.identity import run_overrides
 from theta0.results import FINISHED, Result
+
+UNDER_WAY = "another process is doing it"
 
 
 class Stand(NamedTuple):
-    """A run's status, and when its result.json was written, in nanoseconds."""
+    """A run's status, and the sha256 of its record: what files' times say depends on the clock."""
 
     status: str
-    written: int
+    record: str
 
 
-def snapshot(study: Path, results: Sequence[Result]) -> dict[str, Stand]:
+def snapshot(results: Iterable[Result]) -> dict[str, Stand]:
     """Where each run of a study stands, by its name."""
     return {
-        result.run: Stand(result.status, (study / result.run / "result.json").stat().st_mtime_ns)
+        result.run: Stand(
+            result.status, hashlib.sha256(result.model_dump_json().encode()).hexdigest()
+        )
         for result in results
     }
 
@@ -37,3 +44,33 @@ def told(before: dict[str, Stand], after: dict[str, Stand]) -> str:
             counts["done again" if then.status in FINISHED else "continued"] += 1
     order = ("done", "done again", "continued", "new", "left as they were")
     return ", ".join(f"{counts[word]} {word}" for word in order if counts[word]) or "no runs"
+
+
+def unfinished(study: Path, results: Iterable[Result]) -> dict[str, str]:
+    """How each run was left that was started and has not ended, by its name."""
+    left = [result for result in results if result.status in ("running", "interrupted")]
+    return {result.run: _how_left(study / result.run, result) for result in left}
+
+
+def _how_left(folder: Path, result: Result) -> str:
+    with locked(folder) as nobodys:
+        if not nobodys:
+            return UNDER_WAY
+    if result.error is not None:  # only what was done for it elsewhere can tell of one
+        return result.error.line
+    return "killed" if result.status == "running" else result.status
+
+
+def not_started(
+    jobs: Sequence[Sequence[str]], seen: Iterable[Sequence[str]], most: int = 10
+) -> list[str]:
+    """A line for each job, up to so many, whose words are not among those of the ones seen."""
+    started = [run_overrides(list(words)) for words in seen]
+    said = [run_overrides(list(words)) for words in jobs]
+    missing = [words for words in said if words not in started]
+    varied = [key for key in said[0] if len({words[key] for words in said}) > 1] if said else []
+    lines = [
+        "not started: " + " ".join(f"{key}={words[key]}" for key in varied or words)
+        for words in missing[:most]
+    ]
+    return lines + ([f"not started: {len(missing) - most} more"] if len(missing) > most else [])

@@ -105,7 +105,7 @@ def config_value(config: dict[str, Any], dotted: str) -> Any:
 def summary(results: Sequence[Result], title: str) -> Table:
     """One row a cell: mean ± standard deviation over seeds, n, seconds.
 
-    How many diverged and how many failed is told where some did.
+    How many were pruned, diverged and failed is told where some did.
     """
     metrics = [m for m in ("val/acc", "test/acc") if any(m in r.metrics for r in results)]
     metrics = metrics or ["val/loss", "test/loss"]
@@ -113,7 +113,8 @@ def summary(results: Sequence[Result], title: str) -> Table:
     columns = cell_columns(results)
     for column in columns:
         table.add_column(column)
-    ends = [end for end in ("diverged", "failed") if any(r.status == end for r in results)]
+    there = {result.status for result in results}
+    ends = [end for end in ("pruned", "diverged", "failed") if end in there]
     for column in (*metrics, "n", *ends, "seconds"):
         table.add_column(column, justify="right")
     for cell, runs in cells(results).items():
@@ -129,6 +130,16 @@ def summary(results: Sequence[Result], title: str) -> Table:
             f"{statistics.fmean(seconds):.1f}" if seconds else "",
         )
     return table
+
+
+def overview(results: Sequence[Result], title: str, most: int | None) -> Table:
+    """The summary of all runs, or of so many that are done, the best."""
+    if most is None or len(results) <= most:
+        return summary(results, title)
+    signs = {"min": 1, "max": -1}
+    done = [result for result in results if result.status == "done"]
+    best = sorted(done, key=lambda r: signs[r.objective.mode] * r.objective.counted)[:most]
+    return summary(best, f"{title}: the best {len(best)} of {len(results)} runs")
 
 
 def print_whole(table: Table, console: Console) -> None:

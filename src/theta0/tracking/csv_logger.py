@@ -1,19 +1,26 @@
 """metrics.csv: one row a logged step, columns as they come."""
 
 import csv
+import io
+import os
 from argparse import Namespace
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from theta0.results import write_atomically
+
 
 class CsvLogger(Logger):
     """Rows by step: what is logged for the same step shares a row.
 
-    Lightning's own CSVLogger deletes the rows of an earlier start of the run; this one keeps those
-    up to the step from which the run continues, and drops the rest: they will be written again.
+    A row that is there stays, whatever happens while another one, or its own longer form, is
+    written; half a row, which a crash may leave at the end, is no row. Lightning's own CSVLogger
+    deletes the rows of an earlier start of the run; this one keeps those up to the step from which
+    the run continues, and drops the rest: they will be written again.
     """
 
     def __init__(self, path: Path, continue_from_step: int | None = None) -> None:
@@ -24,16 +31,14 @@ class CsvLogger(Logger):
         self.start = 0  # where in the file it starts
         kept: list[dict[str, Any]] = []
         if continue_from_step is not None and path.exists():
-            with path.open(newline="") as file:
-                reader = csv.DictReader(file)
-                self.columns = list(reader.fieldnames or self.columns)
-                kept = [row for row in reader if int(row["step"]) <= continue_from_step]
-        last = kept.pop() if kept and int(kept[-1]["step"]) == continue_from_step else None
-        self._rewrite(kept)
-        if last is not None:  # the next step's loss has the same number, and joins it
-            self.log_metrics(
-                {k: v for k, v in last.items() if v and k != "step"}, continue_from_step
-            )
+            lines = path.read_text().splitlines(keepends=True)
+            reader = csv.DictReader(line for line in lines if line.endswith("\n"))
+            kept = [row for row in reader if int(row["step"]) <= continue_from_step]
+            self.columns = list(reader.fieldnames or self.columns)
+        if kept and int(kept[-1]["step"]) == continue_from_step:
+            # the next step's loss has the same number, and joins it
+            self.row = {k: v for k, v in kept.pop().items() if v} | {"step": continue_from_step}
+        self._rewrite(kept, *filter(None, [self.row]))
 
     @property
     def name(self) -> str:
@@ -48,16 +53,12 @@ class CsvLogger(Logger):
         if self.row.get("step") != step:
             self.row, self.start = {"step": step}, self.path.stat().st_size
         self.row |= metrics
-        new = [column for column in self.row if column not in self.columns]
-        with self.path.open("r+", newline="") as file:
-            file.truncate(self.start)
-        if new:
-            with self.path.open(newline="") as file:
-                rows: list[dict[str, Any]] = list(csv.DictReader(file))
+        if new := [column for column in self.row if column not in self.columns]:
+            before = self.path.read_bytes()[: self.start].decode()
             self.columns += new
-            self._rewrite(rows)
-        with self.path.open("a", newline="") as file:
-            self._writer(file).writerow(self.row)
+            self._rewrite(list(csv.DictReader(io.StringIO(before))), self.row)
+        else:
+            self._put(self._text([self.row]).encode())
 
     @rank_zero_only
     def log_hyperparams(
@@ -66,14 +67,32 @@ class CsvLogger(Logger):
         """result.json and config.resolved.yaml hold the configuration."""
 
     @rank_zero_only
-    def _rewrite(self, rows: list[dict[str, Any]]) -> None:
-        temporary = self.path.with_name(f".{self.path.name}")
-        with temporary.open("w", newline="") as file:
-            writer = self._writer(file)
-            writer.writeheader()
-            writer.writerows(rows)
-        temporary.replace(self.path)
-        self.start = self.path.stat().st_size
+    def _rewrite(self, rows: list[dict[str, Any]], *last: dict[str, Any]) -> None:
+        header = self._text([dict(zip(self.columns, self.columns, strict=True))])
+        before = header + self._text(rows)
+        write_atomically(self.path, before + self._text(last))
+        self.start = len(before.encode())
 
-    def _writer(self, file: Any) -> csv.DictWriter:
-        return csv.DictWriter(file, self.columns, restval="", lineterminator="\n")
+    def _put(self, row: bytes) -> None:
+        """In place of what stands from `start` on, which is put back where there is no room."""
+        with self.path.open("r+b", buffering=0) as file:
+            file.seek(self.start)
+            before = file.read()
+            try:
+                _write(file, self.start, row)
+            except OSError:
+                _write(file, self.start, before)
+                raise
+
+    def _text(self, rows: Iterable[dict[str, Any]]) -> str:
+        text = io.StringIO()
+        csv.DictWriter(text, self.columns, restval="", lineterminator="\n").writerows(rows)
+        return text.getvalue()
+
+
+def _write(file: io.FileIO, start: int, content: bytes) -> None:
+    """Write `content` at `start`, to the last byte, and end the file there."""
+    written = 0
+    while written < len(content):
+        written += os.pwrite(file.fileno(), content[written:], start + written)
+    file.truncate(start + len(content))

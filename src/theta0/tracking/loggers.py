@@ -1,11 +1,15 @@
 """The loggers beside metrics.csv, and how each is ended."""
 
+import logging
 from pathlib import Path
 
-from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
+from lightning.pytorch import loggers as lightning_loggers
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
-from theta0.results import Result
-from theta0.tracking.wandb import finish_wandb
+from theta0.results import FINISHED, Result
+from theta0.tracking.wandb import WandbLogger, exit_code
+
+log = logging.getLogger("theta0")
 
 
 def tensorboard_logger(folder: Path) -> TensorBoardLogger:
@@ -18,8 +22,14 @@ def no_logger() -> None:
 
 
 def finish(loggers: list[Logger], result: Result) -> None:
-    """End every logger with the run's outcome; one run of ours is one run of W&B."""
+    """End every logger with the run's outcome. One that cannot be ended undoes no run."""
     for logger in loggers:
-        logger.finalize("success" if result.status in ("done", "diverged") else "failed")
-        if isinstance(logger, WandbLogger):
-            finish_wandb(logger, result)
+        try:
+            logger.finalize("success" if result.status in FINISHED else "failed")
+            if isinstance(logger, WandbLogger):
+                logger.end(result)
+            elif isinstance(logger, lightning_loggers.WandbLogger):  # a user's own choice
+                logger.experiment.finish(exit_code=exit_code(result))
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            log.warning("%s  %s: %s", result.run, type(logger).__name__, reason)

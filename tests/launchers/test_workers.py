@@ -1,0 +1,140 @@
+"""Worker processes that die, are told to stop, or stay, with jobs that only say who did them."""
+
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from hydra.core.utils import JobReturn, JobStatus
+
+from theta0.errors import ConfigError
+from theta0.launchers.sweep import Job
+from theta0.launchers.workers import Workers
+from theta0.signals import stoppable
+
+
+def sweep(folder: Path, does):
+    """A sweep whose jobs return `does(job, folder)`, done with what theta0 gives a worker."""
+
+    class Fake:
+        def do(self, job):
+            with (folder / f"{job.number}.starts").open("a") as file:
+                file.write("start\n")
+            return JobReturn(status=JobStatus.COMPLETED, _return_value=does(job, folder))
+
+        def lost(self, job, reason):
+            return JobReturn(status=JobStatus.COMPLETED, _return_value=reason)
+
+    return Fake()
+
+
+@pytest.fixture
+def done(tmp_path):
+    """`done(does, number_of_jobs)`: what two workers return, and how often each job was started."""
+    teams = []
+
+    def done(does, jobs, environments=({}, {}), retries=2):
+        teams.append(Workers(sweep(tmp_path, does), environments, retries))
+        returned = teams[-1].work_through(Job.numbered([["a=1"]] * jobs, 0))
+        starts = [(tmp_path / f"{n}.starts").read_text().count("start") for n in range(jobs)]
+        return [each._return_value for each in returned], starts
+
+    yield done
+    for team in teams:
+        team.stop()
+
+
+def test_returns_come_in_the_order_of_the_jobs_and_workers_share_them(done):
+    """The first job ends last: it waits for the other four, which its colleague does meanwhile."""
+
+    def does(job, folder):
+        while job.number == 0 and not (folder / "4.starts").exists():
+            time.sleep(0.01)
+        return job.number, os.getpid(), os.environ["NAME"]
+
+    returned, starts = done(does, 5, environments=[{"NAME": "one"}, {"NAME": "two"}])
+    assert [number for number, _, _ in returned] == [0, 1, 2, 3, 4]
+    assert starts == [1] * 5
+    (_, pid, name), *others = returned
+    assert {(other, its) for _, other, its in others[:3]} == {others[0][1:]}
+    assert {name, others[0][2]} == {"one", "two"}
+    assert len({pid, others[0][1], os.getpid()}) == 3
+
+
+def test_a_worker_that_is_killed_takes_no_other_along(done):
+    """Job 0 kills its process at its first start; job 1 sees that, and goes on where it is."""
+
+    def does(job, folder):
+        starts = folder / "0.starts"
+        if job.number == 0 and starts.read_text() == "start\n":
+            os.kill(os.getpid(), signal.SIGKILL)
+        while job.number == 1 and not (starts.exists() and starts.read_text().count("start") == 2):
+            time.sleep(0.01)
+        return job.number
+
+    assert done(does, 3) == ([0, 1, 2], [2, 1, 1])
+
+
+def test_a_job_that_kills_its_worker_each_time_is_given_up(done):
+    def does(job, folder):
+        if job.number == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return job.number
+
+    returned, starts = done(does, 3, retries=1)
+    assert starts == [1, 2, 1]
+    assert returned[::2] == [0, 2]
+    assert (
+        returned[1] == "its process ended 2 times: killed, for want of memory perhaps, or crashed"
+    )
+
+
+def test_a_refusal_stops_the_others_in_order(done, tmp_path):
+    def does(job, folder):
+        if job.number == 1:
+            while not (folder / "busy").exists():
+                time.sleep(0.01)
+            return ConfigError("no such thing")
+        with stoppable():
+            try:
+                (folder / "busy").touch()
+                time.sleep(60)
+            finally:
+                (folder / "unwound").touch()
+
+    before = multiprocessing.active_children()
+    with pytest.raises(ConfigError, match=r"^no such thing$"):
+        done(does, 3)
+    assert (tmp_path / "unwound").exists()
+    assert not (tmp_path / "2.starts").exists()
+    assert multiprocessing.active_children() == before
+
+
+def test_a_worker_that_is_told_to_stop_ends_the_sweep(done, tmp_path):
+    def does(job, folder):
+        with stoppable():
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as stopped:
+        done(does, 1)
+    assert stopped.value.code == 143
+
+
+def test_workers_stay_from_batch_to_batch_and_are_replaced_if_they_die_between_two(tmp_path):
+    team = Workers(sweep(tmp_path, lambda job, folder: os.getpid()), [{}, {}], retries=1)
+
+    def batch(number):
+        (returned,) = team.work_through(Job.numbered([[]], number))
+        return returned._return_value
+
+    first = batch(0)
+    assert batch(1) == first
+    os.kill(first, signal.SIGKILL)
+    second = batch(2)
+    assert second != first
+    team.stop()
+    for pid in (first, second):
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
