@@ -43,11 +43,13 @@ def test_a_sweep_stops_in_order_and_continues(start, wait, in_process, tmp_path,
         assert f"\n{line}\n" in ran.out
     (row,) = csv.DictReader((tmp_path / "logs" / "s" / "results.csv").open())
     assert (row["run"], row["status"]) == (first.run, "interrupted")
+    assert not (tmp_path / "logs" / "s" / "report").exists()
     again = in_process(tmp_path, "-m", "study=s", program=str(ROOT / "src" / "train.py"))
     assert again.code == 0
     assert [result.status for result in again.results("s")] == ["done"] * 2
     assert "1 continued, 1 new" in again.out
     assert "unfinished" not in again.out
+    assert (tmp_path / "logs" / "s" / "report" / "finding.md").exists()
     whole = in_process(tmp_path / "whole", *WORDS, "seed=0").one()
     assert again.results("s")[0].hashes == whole.hashes
 

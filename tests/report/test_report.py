@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+import theta0.report
 from theta0.cli import _verbatim
 from theta0.report.statistics import analyse
 from theta0.report.study import read
@@ -212,3 +213,37 @@ def test_the_end_of_a_sweep_reports(in_process, tmp_path):
     (same,) = (r for r in ran.results("s") if r.run == result.run)
     assert result.choices["init"] == best
     assert (result.config_hash, result.metrics) == (same.config_hash, same.metrics)
+
+
+SHORT = ("-m", "study=s", "trainer.max_epochs=1", "trainer.limit_train_batches=2")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(28, "No space left on device"), "OSError: [Errno 28] No space left on device"),
+        (KeyError("cell"), "KeyError: 'cell'"),
+    ],
+)
+def test_a_sweep_ends_as_it_should_without_its_report(
+    in_process, tmp_path, monkeypatch, error, line
+):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(theta0.report, "make", fail)
+    ran = in_process(tmp_path, *SHORT)
+    assert ran.code == 1
+    *_, told, last = ran.out.splitlines()
+    assert told == f"no report: {line}"
+    assert last == "everything is in logs/s: a folder a run, and results.csv"
+    assert len(pd.read_csv(tmp_path / "logs" / "s" / "results.csv")) == 1
+    assert "Traceback" not in ran.out + ran.err
+
+
+def test_runs_of_which_there_is_no_one_report_have_not_failed(in_process, tmp_path):
+    in_process(tmp_path, *SHORT)
+    ran = in_process(tmp_path, *SHORT, "objective={metric: val/loss, mode: min}")
+    assert ran.code == 0, ran.err
+    assert "\nno report: study: its runs have several objectives (" in ran.out
+    assert len(pd.read_csv(tmp_path / "logs" / "s" / "results.csv")) == 2

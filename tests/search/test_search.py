@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 
 import optuna
 import pytest
@@ -66,6 +67,18 @@ def test_the_best_is_a_file_that_gives_the_same_run(in_process, searched, tmp_pa
     assert result.metrics == best.metrics
     other = in_process(tmp_path, flag, "experiment=best", "seed=7", "study=seven", **PLAIN)
     assert other.one("seven").seeds.init == 7
+
+
+def test_its_own_end_comes_before_where_the_report_is(searched):
+    lines = searched.out.splitlines()
+    best = next(n for n, line in enumerate(lines) if line.startswith("best: "))
+    assert re.fullmatch(r"warnings \(\d+\), tables and more are in logs/s/report", lines[best + 1])
+    assert lines[best + 2].startswith("everything is in logs/s: ")
+    report = searched.here / "logs" / "s" / "report"
+    for name in ("tuning.csv", "finding.md", "results.csv"):
+        assert (report / name).is_file()
+    files = {path.stem for path in (report / "experiment").iterdir()}
+    assert files == {"best", "recommended"}
 
 
 def test_what_tuning_gave(searched):

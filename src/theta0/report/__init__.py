@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from theta0.config import check_report
 from theta0.errors import ConfigError, choices
-from theta0.report import page, runs, tables
+from theta0.report import page, tables
 from theta0.report.caveats import Caveat, caveats
 from theta0.report.finding import findings
 from theta0.report.recommendation import Compose, Recommendation, recommend
@@ -19,8 +19,9 @@ from theta0.report.statistics import Statistics, analyse
 from theta0.report.study import Study, read
 from theta0.report.tables import in_markdown
 from theta0.results import write_atomically
+from theta0.sweep import runs
 
-__all__ = ["Report", "conclude", "make", "read", "report", "runs"]
+__all__ = ["Report", "conclude", "make", "read", "report"]
 
 
 @dataclass(frozen=True)

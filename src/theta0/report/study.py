@@ -10,9 +10,9 @@ import pandas as pd
 
 from theta0.errors import ConfigError, choices
 from theta0.report.curves import curves
-from theta0.report.runs import labels, table
 from theta0.report.where import matches
 from theta0.results import Objective, Result, read_study
+from theta0.sweep.runs import labels, table
 from theta0.sweep.table import cell_columns
 
 METHOD = ("optimizer", "init", "scheduler", "remedy", "finetune")
@@ -33,7 +33,7 @@ class Study:
         folders: as given.
         results: of each run, in the order of `runs`.
         paths: of each run, its folder.
-        runs: one row a run; see `theta0.report.runs.table`.
+        runs: one row a run; see `theta0.sweep.runs.table`.
         curves: one row a run and epoch; see `theta0.report.curves.curves`.
         factors: the columns of `runs` that are compared: optimizer, init, each other choice that
             varies, and the keys that were asked for.

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from theta0.errors import ConfigError, did_you_mean, first_line
-from theta0.report.runs import column_of
 from theta0.results import Result
+from theta0.sweep.runs import column_of
 from theta0.sweep.table import config_value
 
 # A text, or a word that may be a column's name (val/acc, optimizer.lr).

@@ -95,9 +95,9 @@ class StudyCallback(Callback):
         """
         from rich.console import Console
 
-        from theta0 import report
         from theta0.config import SEARCH
         from theta0.results import read_study
+        from theta0.sweep import runs
         from theta0.sweep.claims import judge
         from theta0.sweep.offline import sync_command
         from theta0.sweep.progress import UNDER_WAY, not_started, snapshot, told, unfinished
@@ -112,7 +112,7 @@ class StudyCallback(Callback):
             console.print(line, markup=False, soft_wrap=True)
 
         try:
-            report.runs.write(report.runs.table(results), folder)
+            runs.write(runs.table(results), folder)
         except OSError as error:
             broken.append(f"results.csv cannot be written: {error}")
         after = snapshot(results)
@@ -141,6 +141,8 @@ class StudyCallback(Callback):
                 say(part) if isinstance(part, str) else print_whole(part, console)
         if results and jobs is None:
             try:
+                from theta0 import report
+
                 lines = report.conclude(_relative(folder), partial(_compose, config))
             except ConfigError as error:  # runs with several objectives, say: none has failed
                 lines = [f"no report: {error}"]

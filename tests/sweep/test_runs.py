@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from theta0.report.runs import table, write
 from theta0.results import Error, Result
+from theta0.sweep.runs import table, write
 
 
 def made(seed=0, status="done", acc=0.9, lr=0.1, **changes):
