@@ -26,6 +26,17 @@ class Request(NamedTuple):
 
 
 @dataclass
+class View:
+    """A saved workspace: `name` is in its address, `title` is what people read."""
+
+    id: str
+    name: str
+    project: str
+    title: str
+    spec: dict[str, Any]
+
+
+@dataclass
 class Run:
     """What the server holds of a run.
 
@@ -70,7 +81,7 @@ class WandbServer:
         runs: by id.
         requests: every one since the start.
         sweeps: by id: the sweep's YAML, parsed.
-        views: the specifications of saved workspaces.
+        views: saved workspaces, by id.
         outage: None; "silent": takes connections and never answers; "drop": closes them; or the
             status that every request is answered with.
     """
@@ -82,7 +93,7 @@ class WandbServer:
         self.runs: dict[str, Run] = {}
         self.requests: list[Request] = []
         self.sweeps: dict[str, dict[str, Any]] = {}
-        self.views: list[dict[str, Any]] = []
+        self.views: dict[str, View] = {}
         self.outage: str | int | None = None
         self._queues: dict[str, list[dict[str, Any]]] = {}
         self._lock = threading.Lock()
@@ -219,9 +230,20 @@ class WandbServer:
     # ----------------------------------------------------------------------------- workspaces
 
     def _UpsertView2(self, said: dict[str, Any]) -> dict[str, Any]:
-        self.views.append(json.loads(said["spec"]))
-        view = {"id": f"view-{len(self.views)}", "name": said.get("name")}
-        return {"upsertView": {"view": view, "inserted": True}}
+        """Without an id it is a new one."""
+        new = "id" not in said
+        key = f"view-{len(self.views)}" if new else said["id"]
+        told = (said["name"], said["projectName"], said["displayName"], json.loads(said["spec"]))
+        self.views[key] = View(key, *told)
+        return {"upsertView": {"view": {"id": key, "name": said["name"]}, "inserted": new}}
+
+    def _View(self, said: dict[str, Any]) -> dict[str, Any]:
+        found = [
+            {"id": view.id, "displayName": view.title, "spec": json.dumps(view.spec)}
+            for view in self.views.values()
+            if (view.project, view.name) == (said["projectName"], said["viewName"])
+        ]
+        return {"project": {"allViews": {"edges": [{"node": node} for node in found]}}}
 
     # -------------------------------------------------------------------------------- streams
 

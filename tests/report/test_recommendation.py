@@ -1,5 +1,7 @@
 """What to use, how sure, what next; and the file that does it."""
 
+import copy
+import functools
 from pathlib import Path
 
 import hydra
@@ -20,13 +22,20 @@ def luck(cell, seed):
     return LUCK[sum(map(ord, f"{cell}")) % 40, seed]
 
 
+@pytest.fixture(scope="module")
+def composed_once(compose):
+    """From overrides to a configuration of one's own, of which Hydra composes each only once."""
+    known = functools.cache(lambda *words: compose(*words))
+    return lambda words: copy.deepcopy(known(*words))
+
+
 @pytest.fixture
-def recommended(tmp_path, compose):
+def recommended(tmp_path, composed_once):
     """`recommended(folder)`: the recommendations for a study, whose files go to tmp_path."""
 
     def recommended(folder, **options):
         study = read([folder], **options)
-        return recommend(study, analyse(study), tmp_path, lambda words: compose(*words))
+        return recommend(study, analyse(study), tmp_path, composed_once)
 
     return recommended
 

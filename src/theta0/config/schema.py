@@ -125,6 +125,12 @@ class InspectConfig(TrainConfig):
     folder: str
 
 
+class Workspace(Strict):
+    workspace: bool
+    project: str | None
+    entity: str | None
+
+
 class ReportConfig(Strict):
     """What stands at the top level of configs/report.yaml."""
 
@@ -138,4 +144,5 @@ class ReportConfig(Strict):
     folder: str | None
     serve: bool
     port: Annotated[int, Field(ge=0, lt=65536)]
+    wandb: Workspace
     paths: Paths

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from theta0.config import check_report
 from theta0.errors import ConfigError, choices
-from theta0.report import page, tables
+from theta0.report import page, tables, workspace
 from theta0.report.caveats import Caveat, caveats
 from theta0.report.finding import findings
 from theta0.report.recommendation import Compose, Recommendation, recommend
@@ -105,6 +105,8 @@ def report(config: DictConfig) -> None:
     Ends with exit code 1 where a file cannot be read: it is told, and the rest is reported. Raises
     ConfigError for what is no study, and for an argument that names what is not there.
     """
+    from theta0.report import figures  # matplotlib, which the end of a sweep does without
+
     asked = check_report(config)
     logs = Path(asked["paths"]["log_dir"])
     names = asked["study"] if isinstance(asked["study"], list) else [asked["study"]]
@@ -131,10 +133,14 @@ def report(config: DictConfig) -> None:
         )
 
     made = again()
+    figures.draw(made.study, made.statistics, made.folder / "figures")
     print("\n".join(made.lines()))
     print(f"everything is in {made.folder}")
     for line in made.study.broken:
         print(f"theta0: {line}", file=sys.stderr)
+    if asked["wandb"]["workspace"]:
+        place = {key: asked["wandb"][key] for key in ("project", "entity")}
+        print(f"workspace: {workspace.publish(made, **place)}")
     if asked["serve"]:
         page.serve(made, again, folders, asked["port"])
     if made.study.broken:

@@ -443,27 +443,18 @@
       means: average(group.done, x, y, drawable),
       tone: names.indexOf(nameOf(group.runs[0], axes)),
     })).filter((line) => line.means.length || each);
-    const ends = [], places = [];
-    for (const { runs, done, means } of lines) {
-      let low = Infinity, high = -Infinity; // bands end where no run has been
+    const ends = [], places = []; // of runs, not of bands: those of two seeds are endless
+    for (const { runs, done } of lines) {
       for (const run of each ? runs : done) {
         for (const row of points(run, y, drawable)) {
-          low = Math.min(low, y[row]);
-          high = Math.max(high, y[row]);
-          if (each) places.push(x[row]);
+          ends.push(y[row]);
+          places.push(x[row]);
         }
-      }
-      if (each && low <= high) ends.push(low, high);
-      for (const mean of means) {
-        mean.low = Math.max(low, finite(mean.half) ? mean.y - mean.half : mean.y);
-        mean.high = Math.min(high, finite(mean.half) ? mean.y + mean.half : mean.y);
-        ends.push(mean.low, mean.high);
-        places.push(mean.x);
       }
     }
     const more = groups.length - lines.length;
     $("#curves-note").textContent = `Lines: means over the runs that are done and got that far; bands: their intervals of 95 %`
-      + ` (Student’s).${more > 0 && known ? ` The best ${lines.length} of ${groups.length} on validation are drawn.` : ""}`
+      + ` (Student’s), cut off where no run has been.${more > 0 && known ? ` The best ${lines.length} of ${groups.length} on validation are drawn.` : ""}`
       + `${page.curves.stride > 1 ? ` One epoch in ${page.curves.stride} is drawn.` : ""}`;
     if (!ends.length) {
       host.replaceChildren(h("p", { class: "note" }, "No run has a curve to show."));
@@ -487,11 +478,16 @@
     }
     drawing.append(s("text", { class: "tick end", x: width - right, y: HEIGHT - 4 }, by === "seconds" ? "seconds of fit" : by),
       s("text", { class: "tick halo", x: left + 4, y: top + 6 }, title(metric)));
+    const frame = s("rect", { x: left, y: top - 2, width: width - left - right, height: HEIGHT - top - bottom + 4 });
+    drawing.append(s("clipPath", { id: "frame" }, frame));
+    const below = log ? y0 / 10 : -Infinity; // a logarithm has no place for less than nothing
     const style = (tone) => ({ "--color": `var(--tone-${tone % 7})`, "stroke-dasharray": ["", "7 4", "2 3"][Math.floor(tone / 7) % 3] });
     for (const { means, tone } of lines) {
-      if (each) continue;
-      const edge = [...means.map((m) => [toX(m.x), toY(m.high)]), ...means.map((m) => [toX(m.x), toY(m.low)]).reverse()];
-      drawing.append(s("path", { class: "band", d: `${path(edge)}Z`, ...style(tone), "stroke-dasharray": null }));
+      if (each || means.every(({ half }) => !finite(half))) continue;
+      const wide = means.filter(({ half }) => finite(half));
+      const edge = [...wide.map((m) => [toX(m.x), toY(m.y + m.half)]),
+        ...wide.map((m) => [toX(m.x), toY(Math.max(below, m.y - m.half))]).reverse()];
+      drawing.append(s("path", { class: "band", "clip-path": "url(#frame)", d: `${path(edge)}Z`, "--color": `var(--tone-${tone % 7})` }));
     }
     for (const { runs, means, tone } of lines) {
       if (each) {
