@@ -3,16 +3,24 @@
 overhead: milliseconds a training step of a whole run (metrics, metrics.csv, W&B offline,
 validation, a checkpoint each epoch) over a bare PyTorch loop of the same model, batches and fused
 AdamW.
+stacked: runs an hour of hydra/launcher=stacked over those of the ordinary launcher, everything
+included (the ordinary launcher's time for so many runs is that of one and of each further one), and
+milliseconds of a member's step over the bare loop's. Stacks side by side: a step counts once.
+growth: milliseconds of a stack's step by the number of members, on one thread; with `--figure` also
+drawn.
 diagnostics: the share of a run's step that diagnostics=economy adds on its schedule, and the
 seconds that each price takes at θ₀.
 
-784-256-256-10, batch 64, one thread, in turn; the median of the repetitions counts.
+784-256-256-10 (stacked on digits: 64-64-64-10), batch 64, one thread (a stack: all cores), in turn;
+the median of the repetitions counts.
 """
 
 import argparse
 import logging
 import os
+import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +32,8 @@ sys.path.insert(0, str(ROOT / "src"))
 import torch  # noqa: E402
 from hydra import compose, initialize_config_dir  # noqa: E402
 from hydra.core.hydra_config import HydraConfig  # noqa: E402
+from joblib import cpu_count  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 from theta0.build import build  # noqa: E402
@@ -32,7 +42,7 @@ from theta0.diagnostics import measure, probe, training_loss  # noqa: E402
 from theta0.diagnostics.statistics import PRICES  # noqa: E402
 from theta0.identity import register_resolvers, resolve  # noqa: E402
 from theta0.module import Module  # noqa: E402
-from theta0.results import Result  # noqa: E402
+from theta0.results import Result, read_study  # noqa: E402
 from theta0.run import run  # noqa: E402
 
 
@@ -134,20 +144,110 @@ def diagnostics(data: str, epochs: int, repetitions: int) -> None:
         print(f"{price} at θ₀: {statistics.median(seconds):.3f} s (median of {repetitions})")
 
 
+def sweep(overrides: list[str], folder: Path, runs: int) -> tuple[float, float]:
+    """Seconds of a whole command of so many seeds, and what a step of a run has cost.
+
+    Stacks that are trained side by side share the time: it counts once for all of them.
+    """
+    shutil.rmtree(folder / "bench", ignore_errors=True)
+    words = ["-m", *overrides, f"seed=range({runs})", f"paths.log_dir={folder}", "study=bench"]
+    started = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "src" / "train.py"), *words], capture_output=True, text=True
+    )
+    seconds = time.perf_counter() - started
+    results, _ = read_study(folder / "bench")
+    if done.returncode or {result.status for result in results} != {"done"}:
+        sys.exit(done.stdout + done.stderr)
+    stacks = sum(1 / result.environment.get("stack", 1) for result in results)
+    beside = min(stacks, cpu_count()) if "stack" in results[0].environment else 1
+    return seconds, statistics.fmean(r.cost.step_seconds for r in results if r.cost) / beside
+
+
+def small(data: str, epochs: int) -> list[str]:
+    """A network of the data's size."""
+    return setting(data, epochs) + (["model.widths=[64,64]"] if data == "digits" else [])
+
+
+def stacked(data: str, epochs: int, repetitions: int, members: int) -> None:
+    """Print seconds a run of both launchers, their ratio, and a step's against the bare loop."""
+    overrides = small(data, epochs)
+    config = composed(overrides)
+    torch.set_num_threads(1)
+    module = build(config["data"])
+    module.setup()
+    bare_loop(config, module, 1)
+    launcher = "hydra/launcher=stacked"
+    ratios, costs = [], []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        for _ in range(repetitions):
+            bare = bare_loop(config, module, min(epochs, 10))
+            one, _ = sweep(overrides, folder, 1)
+            three, solo_step = sweep(overrides, folder, 3)
+            ordinary = one + (members - 1) * (three - one) / 2
+            together, step = sweep([*overrides, launcher], folder, members)
+            ratios.append(ordinary / together)
+            costs.append(step / bare)
+            print(
+                f"{members} runs: ordinary {ordinary:.1f} s, stacked {together:.1f} s, ratio "
+                f"{ratios[-1]:.1f}; step: bare {bare * 1e3:.3f} ms, run {solo_step * 1e3:.3f} ms, "
+                f"member {step * 1e3:.3f} ms, {costs[-1]:.2f} of bare",
+                flush=True,
+            )
+        print(
+            f"{data}, {members} members, {epochs} epochs: {statistics.median(ratios):.1f} times "
+            f"the runs an hour, a member's step {statistics.median(costs):.2f} of a bare one "
+            f"(median of {repetitions})"
+        )
+
+
+def growth(data: str, epochs: int, repetitions: int, figure: str | None) -> None:
+    """Print the time of a step of 1 to 1024 members together, and of each; draw it."""
+    alone = ["hydra.launcher.workers=1", "hydra.launcher.threads=1", "logger=none"]
+    counts = [2**k for k in range(11)]
+    together = []
+    with tempfile.TemporaryDirectory() as temporary:
+        for count in counts:
+            words = ["hydra/launcher=stacked", *alone] if count > 1 else ["logger=none"]
+            each = statistics.median(
+                sweep([*small(data, epochs), *words], Path(temporary), count)[1]
+                for _ in range(repetitions)
+            )
+            together.append(each * count * 1e3)
+            print(f"{count:5d} members: {together[-1]:8.2f} ms a step, {each * 1e3:.3f} each")
+    if figure:
+        drawing = Figure(figsize=(5, 3.2), layout="constrained")
+        axes = drawing.subplots()
+        axes.loglog(counts, together, "o-", base=2, label="a step of all")
+        each = [ms / count for ms, count in zip(together, counts, strict=True)]
+        axes.loglog(counts, each, "s--", base=2, label="divided by the members")
+        axes.set(xlabel="members", ylabel="milliseconds", title=f"A stack's step ({data})")
+        axes.grid(alpha=0.3)
+        axes.legend()
+        drawing.savefig(figure, dpi=150)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["overhead", "diagnostics"])
+    parser.add_argument("what", choices=["overhead", "diagnostics", "stacked", "growth"])
     parser.add_argument("--data", help="mnist where THETA0_DATA is set, else mnist5k")
     parser.add_argument("--epochs", type=int, help="1 for mnist, 16 for mnist5k")
     parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--members", type=int, default=128, help="of the stack")
+    parser.add_argument("--figure", help="file for that of growth")
     arguments = parser.parse_args()
     data = arguments.data or ("mnist" if os.environ.get("THETA0_DATA") else "mnist5k")
     epochs = arguments.epochs or (1 if data == "mnist" else 16)
     os.environ.setdefault("WANDB_MODE", "offline")
     logging.getLogger("theta0").setLevel(logging.WARNING)
     register_resolvers()
+    if arguments.what == "stacked":
+        return stacked(data, epochs, arguments.repetitions, arguments.members)
+    if arguments.what == "growth":
+        return growth(data, epochs, arguments.repetitions, arguments.figure)
     measured = {"overhead": overhead, "diagnostics": diagnostics}[arguments.what]
     measured(data, epochs, arguments.repetitions)
 

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from torch.nn import functional
 
 from theta0.build import build
-from theta0.metrics import EpochMetrics, _shortest
+from theta0.metrics import EpochMetrics, shortest
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "metrics"
 UNEVEN = [7, 1, 32, 5, 32, 3]
@@ -226,17 +226,17 @@ def test_a_loss_that_is_not_finite_stays_so():
         assert math.isfinite(feed(epoch, batches).compute()["val/loss"])  # the next epoch
 
 
-def test_the_shortest_float():
-    assert repr(_shortest(torch.tensor(0.914))) == "0.914"
+def test_theshortest_float():
+    assert repr(shortest(torch.tensor(0.914))) == "0.914"
     assert repr(torch.tensor(0.914).item()) != "0.914"
-    assert _shortest(torch.tensor(1)) == 1.0
-    assert _shortest(torch.tensor(2 / 3, dtype=torch.float64)) == 2 / 3
-    assert math.isnan(_shortest(torch.tensor(math.nan)))
+    assert shortest(torch.tensor(1)) == 1.0
+    assert shortest(torch.tensor(2 / 3, dtype=torch.float64)) == 2 / 3
+    assert math.isnan(shortest(torch.tensor(math.nan)))
     for value in np.random.default_rng(0).normal(size=100).astype(np.float32):
-        assert np.float32(_shortest(torch.tensor(value))) == value  # nothing is lost
+        assert np.float32(shortest(torch.tensor(value))) == value  # nothing is lost
 
 
-def test_computed_values_are_shortest_floats():
+def test_computed_values_areshortest_floats():
     epoch = metrics("classification")
     target = torch.zeros(1000, dtype=torch.int64)
     output = torch.zeros(1000, 5)

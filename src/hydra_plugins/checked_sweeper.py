@@ -1,26 +1,14 @@
 """Hydra's grid sweep, with every value of every axis checked before the first job starts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
-from hydra.core.config_store import ConfigStore
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from theta0.identity import register_resolvers
 
 register_resolvers()  # a worker process of a launcher imports plug-ins, not the entry file
-
-
-@dataclass
-class CheckedSweeperConf(BasicSweeperConf):
-    _target_: str = "hydra_plugins.checked_sweeper.CheckedSweeper"
-
-
-ConfigStore.instance().store(
-    group="hydra/sweeper", name="checked", node=CheckedSweeperConf, provider="theta0"
-)
 
 
 class CheckedSweeper(BasicSweeper):

@@ -20,7 +20,7 @@ class RayLauncher(SweepLauncher):
         from concurrent.futures import as_completed
 
         from theta0.errors import first_line
-        from theta0.launchers.sweep import Sweep, accepted
+        from theta0.launchers.sweep import Sweep
 
         ray = self.started()
         task = ray.remote(**self.resources(ray.cluster_resources()))(Sweep.do)
@@ -32,7 +32,7 @@ class RayLauncher(SweepLauncher):
             for future in as_completed(futures):
                 job = futures[future]
                 try:
-                    returned[job] = accepted(future.result())
+                    returned[job] = self.sweep.accept(future.result())
                 except ray.exceptions.RayError as error:
                     returned[job] = self.sweep.lost(job, first_line(error))
         except BaseException:

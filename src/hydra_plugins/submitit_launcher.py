@@ -28,8 +28,6 @@ class SubmititLauncher(SweepLauncher):
         from submitit.core.utils import FailedJobError, UncompletedJobError, environment_variables
         from submitit.helpers import as_completed
 
-        from theta0.launchers.sweep import accepted
-
         now = f"{datetime.now():%Y-%m-%d_%H-%M-%S.%f}"  # numbers of jobs come again
         folder = Path(self.config.hydra.sweep.dir) / ".submitit" / now / "%j"
         source = str(Path(__file__).parents[1])  # where theta0 is, if it is not installed
@@ -44,7 +42,7 @@ class SubmititLauncher(SweepLauncher):
             for job in as_completed(submitted, poll_frequency=1):
                 index = numbers[job.job_id]
                 try:
-                    returned[index] = accepted(job.results()[0])
+                    returned[index] = self.sweep.accept(job.results()[0])
                 except (FailedJobError, UncompletedJobError):
                     reason = f"job {job.job_id} left no result ({job.state}): {job.paths.stderr}"
                     returned[index] = self.sweep.lost(jobs[index], reason)

@@ -30,9 +30,7 @@ _DEVICES = ("accelerator", "devices", "num_nodes", "strategy", "profiler")
 def resolve(config: DictConfig) -> dict[str, Any]:
     """The configuration without Hydra's node as plain containers, every interpolation resolved."""
     try:
-        container = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
-        OmegaConf.copy_cache(config, container)  # else the default study would be another time
-        plain = OmegaConf.to_container(container, resolve=True, throw_on_missing=True)
+        return {str(key): _plain(config, key) for key in config if key != "hydra"}
     except MissingMandatoryValue as error:
         key = str(error.full_key)
         raise ConfigError(f"{key}: a value is required: {key}=...") from error
@@ -42,8 +40,14 @@ def resolve(config: DictConfig) -> dict[str, Any]:
         raise ConfigError(f"{error.full_key}: {reason}") from error
     except OmegaConfBaseException as error:
         raise ConfigError(first_line(error)) from error
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
+
+
+def _plain(config: DictConfig, key: Any) -> Any:
+    """One entry resolved, in the tree where it stands: a copy of that would take as long again."""
+    value = config[key]
+    if not OmegaConf.is_config(value):
+        return value
+    return OmegaConf.to_container(value, resolve=True, throw_on_missing=True)
 
 
 def config_hash(config: DictConfig) -> str:
@@ -112,11 +116,18 @@ def lists_of(hydra: Any) -> dict[str, dict[str, Path | None]]:
     return lists
 
 
-def run_name(_root_: DictConfig) -> str:
-    """`<optimizer>-<init>-s<seed>-<10 digits of config_hash>`: a run's folder and W&B name."""
+RUN_NAME = "${theta0.run_name:}"
+"""How a configuration asks for a run's name."""
+
+
+def run_name(_root_: DictConfig, digest: str | None = None) -> str:
+    """`<optimizer>-<init>-s<seed>-<10 digits of config_hash>`: a run's folder and W&B name.
+
+    `digest` is the config_hash, where it is known already.
+    """
     choices = choices_of(_root_.hydra)
     words = [str(choices.get(group)).replace("/", "_") for group in ("optimizer", "init")]
-    return f"{'-'.join(words)}-s{_root_.get('seed')}-{config_hash(_root_)[:10]}"
+    return f"{'-'.join(words)}-s{_root_.get('seed')}-{(digest or config_hash(_root_))[:10]}"
 
 
 def default_study(log_dir: str) -> str:
@@ -142,7 +153,9 @@ def unused(path: Path) -> Path:
 def register_resolvers() -> None:
     """Make `${theta0.study:LOG_DIR}` and `${theta0.run_name:}` known to OmegaConf."""
     OmegaConf.register_new_resolver("theta0.study", default_study, use_cache=True, replace=True)
-    OmegaConf.register_new_resolver("theta0.run_name", run_name, replace=True)
+    OmegaConf.register_new_resolver(
+        "theta0.run_name", lambda _root_: run_name(_root_), replace=True
+    )
 
 
 def run_overrides(overrides: list[str]) -> dict[str, str]:

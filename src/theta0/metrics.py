@@ -81,7 +81,7 @@ class EpochMetrics(nn.Module):
         output, target = torch.cat(self._outputs).float(), torch.cat(self._targets)
         if output.shape == target.shape and output.shape[-1] == 1:  # R² wants vectors
             output, target = output.squeeze(-1), target.squeeze(-1)
-        for name, metric in self._named().items():
+        for name, metric in self.named().items():
             if name in self.losses:
                 values = torch.stack([losses[name] for losses in self._losses]).float()
                 metric.update(values, sizes)
@@ -93,8 +93,8 @@ class EpochMetrics(nn.Module):
         """`split/name` → value over all ranks' batches since the last call; starts afresh."""
         self.flush()
         values = {}
-        for name, metric in self._named().items():
-            values[f"{self.split}/{name}{self.suffix}"] = _shortest(metric.compute())
+        for name, metric in self.named().items():
+            values[f"{self.split}/{name}{self.suffix}"] = shortest(metric.compute())
             metric.reset()
         return values
 
@@ -105,15 +105,15 @@ class EpochMetrics(nn.Module):
         with it the last digit.
         """
         state = {
-            "metrics": {name: dict(metric.metric_state) for name, metric in self._named().items()},
+            "metrics": {name: dict(metric.metric_state) for name, metric in self.named().items()},
             "gathered": [self._losses[:], self._outputs[:], self._targets[:]],
         }
         return cast(dict[str, Any], _on(torch.device("cpu"), state))
 
     def go_on(self, state: dict[str, Any]) -> None:
         """Be where `half_way` was."""
-        device = next(iter(self._named().values())).device
-        for name, metric in self._named().items():
+        device = next(iter(self.named().values())).device
+        for name, metric in self.named().items():
             for key, value in state["metrics"][name].items():
                 setattr(metric, key, _on(device, value))
         self._losses, self._outputs, self._targets = _on(device, state["gathered"])
@@ -122,7 +122,8 @@ class EpochMetrics(nn.Module):
         """Follow the network to another device, but not to 16 bits: sums of an epoch need 32."""
         return super()._apply(lambda tensor: tensor.to(fn(tensor).device), *args, **kwargs)
 
-    def _named(self) -> dict[str, torchmetrics.Metric]:
+    def named(self) -> dict[str, torchmetrics.Metric]:
+        """Every metric of the split by its name: the mean losses first."""
         metrics = {**dict(self.losses.items()), **dict(self.others.items())}
         return cast(dict[str, torchmetrics.Metric], metrics)
 
@@ -140,6 +141,6 @@ def _part(name: str) -> str:
     return f"loss_{name}"
 
 
-def _shortest(value: Tensor) -> float:
+def shortest(value: Tensor) -> float:
     """0.914 and not 0.9139999747276306: the shortest number that is the same float32."""
     return float(str(value.cpu().numpy()))

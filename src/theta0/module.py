@@ -5,7 +5,7 @@ import inspect
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import lightning
@@ -126,13 +126,8 @@ class Module(lightning.LightningModule):
             self.finetune(self.network)
 
     def digest(self) -> str:
-        """sha256 over the names, shapes and bytes of the network's parameters and buffers."""
-        sha = hashlib.sha256()
-        for name, tensor in self.network.state_dict().items():
-            flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-            sha.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} ".encode())
-            sha.update(flat.numpy().tobytes())
-        return sha.hexdigest()
+        """sha256 of the network as it is; see `digest`."""
+        return digest(self.network.state_dict())
 
     # ---------------------------------------------------------------------------------------- steps
 
@@ -361,6 +356,16 @@ class Module(lightning.LightningModule):
             self.__dict__[name] = value
         else:
             super().__setattr__(name, value)
+
+
+def digest(state: Mapping[str, Tensor]) -> str:
+    """sha256 over the names, shapes and bytes of a network's parameters and buffers."""
+    sha = hashlib.sha256()
+    for name, tensor in state.items():
+        flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        sha.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} ".encode())
+        sha.update(flat.numpy().tobytes())
+    return sha.hexdigest()
 
 
 def _random_state() -> dict[str, Any]:

@@ -65,13 +65,11 @@ def _run(folder: Path, plain: dict[str, Any], result: Result) -> float:
         if not ours:
             log.info("%s  is being done by another process", result.run)
             return result.objective.counted
-        decided = _go_on(folder, result, mine=True)
+        decided = decide(folder, result)
         if decided is not result:
-            again = "; rerun=failed tries it again" if decided.status == "failed" else ""
-            log.info("%s  %s already%s", result.run, decided.status, again)
             return decided.objective.counted
         last = folder / "checkpoints" / "last.ckpt"
-        _begin(folder, plain, result)
+        begin(folder, plain, result)
         if plain["print_config"]:
             _print_config(plain)
         log.info("%s  %s", result.run, "continued" if last.exists() else "started")
@@ -79,12 +77,21 @@ def _run(folder: Path, plain: dict[str, Any], result: Result) -> float:
             with stoppable():
                 result = perform(folder, plain, result)
         except SystemExit:
-            _say_end(result)
+            say_end(result)
             if HydraConfig.get().mode == RunMode.RUN:  # a sweep says so when it ends
                 log.info("continue with: %s", continue_with(HydraConfig.get(), result.study))
             raise
-        _say_end(result)
+        say_end(result)
         return result.objective.counted
+
+
+def decide(folder: Path, result: Result) -> Result:
+    """`result` where the run is to be done, else the one that it has already; says so."""
+    decided = _go_on(folder, result, mine=True)
+    if decided is not result:
+        again = "; rerun=failed tries it again" if decided.status == "failed" else ""
+        log.info("%s  %s already%s", result.run, decided.status, again)
+    return decided
 
 
 def _go_on(folder: Path, result: Result, mine: bool) -> Result:
@@ -217,6 +224,7 @@ def watched(config: dict[str, Any]) -> bool:
 
 
 def new_result(folder: Path, config: dict[str, Any], digest: str) -> Result:
+    """The record of a run that is about to start, in Hydra's present configuration."""
     hydra = HydraConfig.get()
     return Result(
         run=folder.name,
@@ -230,7 +238,7 @@ def new_result(folder: Path, config: dict[str, Any], digest: str) -> Result:
     )
 
 
-def _begin(folder: Path, config: dict[str, Any], result: Result) -> None:
+def begin(folder: Path, config: dict[str, Any], result: Result) -> None:
     """On disk as `running`."""
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     write_atomically(folder / "config.resolved.yaml", text)
@@ -270,12 +278,13 @@ def _recorded(folder: Path, result: Result, loggers: list[Any]) -> Iterator[None
         if result.cost is not None:
             result.cost.wall_seconds = spent + time.perf_counter() - started
         if launch.rank() == 0:
-            _write(result, folder)
+            record(result, folder)
             finish(loggers, result)
 
 
-def _write(result: Result, folder: Path) -> None:
-    """On a full disk the run stays `running` there: the same command will find its checkpoint."""
+def record(result: Result, folder: Path) -> None:
+    """On disk as it is. On a full one the run stays `running` there: the same command will find its
+    checkpoint."""
     try:
         result.write(folder)
     except OSError as error:
@@ -368,7 +377,8 @@ def _print_config(config: dict[str, Any]) -> None:
     Console().print(Syntax(text, "yaml", background_color="default"))
 
 
-def _say_end(result: Result) -> None:
+def say_end(result: Result) -> None:
+    """One line of how a run ended."""
     words: list[str] = [result.status]
     names = [result.objective.metric, result.objective.metric.replace("val/", "test/")]
     values = {name: result.metrics.get(name) for name in names}

@@ -10,7 +10,7 @@ import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
 from theta0.errors import ConfigError
-from theta0.launchers.sweep import Job
+from theta0.launchers.sweep import Job, Sweep
 from theta0.launchers.workers import Workers
 from theta0.signals import stoppable
 
@@ -19,6 +19,8 @@ def sweep(folder: Path, does):
     """A sweep whose jobs return `does(job, folder)`, done with what theta0 gives a worker."""
 
     class Fake:
+        accept = Sweep.accept
+
         def do(self, job):
             with (folder / f"{job.number}.starts").open("a") as file:
                 file.write("start\n")

@@ -33,6 +33,9 @@ def test_it_is_what_hydra_composes(composers):
         one, other = ours(words), theirs(words)
         assert resolve(one) == resolve(other)
         assert config_hash(one) == config_hash(other)
+        assert set(one.hydra.overrides.hydra) == set(other.hydra.overrides.hydra)
+        assert one.hydra.overrides.task == other.hydra.overrides.task
+        assert one.hydra.job.override_dirname == other.hydra.job.override_dirname
         assert run_name(one) == run_name(other) == one.hydra.sweep.subdir
 
 

@@ -65,7 +65,7 @@ class Checkpoint(CheckpointBase):
     ) -> None:
         """Runs after the module's hook, so the epoch's metrics are known and in the checkpoint."""
         monitored = trainer.callback_metrics.get(self.monitor)
-        self._save(trainer, monitored is not None and self._improves(monitored.item()))
+        self._save(trainer, monitored is not None and self.improves(monitored.item()))
 
     def _save(self, trainer: lightning.Trainer, improved: bool) -> None:
         last, temporary = self.folder / "last.ckpt", self.folder / ".temporary.ckpt"
@@ -91,7 +91,7 @@ class Checkpoint(CheckpointBase):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best = state_dict["best"]
 
-    def _improves(self, value: float) -> bool:
+    def improves(self, value: float) -> bool:
         """Whether `value` is the best so far; if so it is remembered."""
         sign = 1 if self.mode == "max" else -1
         if self.best is not None and sign * value <= sign * self.best:

@@ -31,22 +31,22 @@ class SuccessiveHalving(Callback):
         self.min_epochs, self.reduction_factor = min_epochs, reduction_factor
         self.folder, self.result = folder, result
 
+    def begin(self) -> bool:
+        """Whether the run was told to end before it was interrupted, and has only to do so."""
+        from optuna.pruners import SuccessiveHalvingPruner
+
+        from theta0.search.judge import Judge
+
+        pruner = SuccessiveHalvingPruner(
+            min_resource=self.min_epochs, reduction_factor=self.reduction_factor
+        )
+        self.judge = Judge(self.folder.parent, self.result.config_hash, pruner)
+        return self.judge.pruned
+
     def on_train_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        """A run that was told to end, and interrupted before it had, ends now."""
-        pruned = False
-        if trainer.is_global_zero:
-            from optuna.pruners import SuccessiveHalvingPruner
-
-            from theta0.search.judge import Judge
-
-            pruner = SuccessiveHalvingPruner(
-                min_resource=self.min_epochs, reduction_factor=self.reduction_factor
-            )
-            self.judge = Judge(self.folder.parent, self.result.config_hash, pruner)
-            pruned = self.judge.pruned
-        self._decide(trainer, pruned)
+        self._decide(trainer, trainer.is_global_zero and self.begin())
 
     def on_validation_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule

@@ -389,6 +389,9 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
             num_gpus=NonNegative | None,
             retries=Whole,
         ),
+        "hydra_plugins.stacked_launcher.StackedLauncher": _component(
+            members=Count | None, workers=Count | None, threads=Count | None, retries=Whole
+        ),
         "hydra_plugins.submitit_launcher.SlurmLauncher": _component(
             job_name=str,
             partition=str | None,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class SweepLauncher(Launcher):
-    """A launcher whose jobs are done by other processes; theta0.config checks its options."""
+    """A launcher with its options in a file of configs/, which theta0.config checks."""
 
     needs: str
     """The library that it stands on, which may not be installed."""

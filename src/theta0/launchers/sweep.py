@@ -46,21 +46,33 @@ class Sweep:
         """The job, in another process than the sweep's.
 
         A configuration that the run refuses comes back as a value, for the sweep's process to say
-        (see `accepted`): here its one line would end in some log.
+        (see `accept`): here its one line would end in some log.
         """
+        self.enter()
+        return self.run(job, partial(_refusal_as_value, self.task))
+
+    def enter(self) -> None:
+        """Make a process that knows nothing of the sweep one of its own."""
         os.chdir(self.folder)
         load_dotenv(".env")
         Singleton.set_state(self.singletons)
-        return self._run(job, partial(_refusal_as_value, self.task))
+
+    def accept(self, returned: JobReturn) -> JobReturn:
+        """What a job has returned, in the sweep's process. Raises ConfigError if it is a refusal:
+        that ends the sweep."""
+        if isinstance(returned._return_value, ConfigError):
+            raise returned._return_value
+        return returned
 
     def lost(self, job: Job, reason: str) -> JobReturn:
         """Note in the sweep's process that the one that did the job is gone, and why."""
         try:
-            return self._run(job, partial(_note_loss, reason))
+            return self.run(job, partial(_note_loss, reason))
         finally:  # the job's own logging ends with it
             configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
 
-    def _run(self, job: Job, task: Callable[[DictConfig], Any]) -> JobReturn:
+    def run(self, job: Job, task: Callable[[DictConfig], Any]) -> JobReturn:
+        """The job as Hydra's own launcher does it, by this `task`, in this process."""
         setup_globals()
         register_resolvers()
         loader = self.context.config_loader
@@ -76,13 +88,6 @@ class Sweep:
             job_dir_key="hydra.sweep.dir",
             job_subdir_key="hydra.sweep.subdir",
         )
-
-
-def accepted(returned: JobReturn) -> JobReturn:
-    """What a job returned. Raises ConfigError if that is a refusal: it ends the sweep."""
-    if isinstance(returned._return_value, ConfigError):
-        raise returned._return_value
-    return returned
 
 
 def _refusal_as_value(task: TaskFunction, config: DictConfig) -> Any:

@@ -41,24 +41,25 @@ class WeightedSum(nn.Module):
         self, output: Tensor, target: Tensor, x: Tensor, network: nn.Module
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """(the sum of all terms, each of `parts` before it is scaled)."""
-        values = self._values(self.terms, output, target, x, network)
+        values = self.values(self.terms, output, target, x, network)
         return self._sum(values), {name: values[name] for name in self.parts}
 
     def evaluate(
         self, output: Tensor, target: Tensor, x: Tensor, network: nn.Module
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """(the sum of the data terms, each of `parts` before it is scaled)."""
-        values = self._values(self.terms, output, target, x, network)
+        values = self.values(self.terms, output, target, x, network)
         data = {name: values[name] for name in self.data_terms}
         return self._sum(data), {name: values[name] for name in self.parts}
 
     def data_loss(self, output: Tensor, target: Tensor, x: Tensor, network: nn.Module) -> Tensor:
         """The sum of the data terms, no other being computed: what an attack raises."""
-        return self._sum(self._values(self.data_terms, output, target, x, network))
+        return self._sum(self.values(self.data_terms, output, target, x, network))
 
-    def _values(
+    def values(
         self, names: Iterable[str], output: Tensor, target: Tensor, x: Tensor, network: nn.Module
     ) -> dict[str, Tensor]:
+        """The terms called `names`, none of them scaled."""
         offered = {"output": output, "input": output, "target": target, "x": x, "network": network}
         return {
             name: self.terms[name](**{key: offered[key] for key in self._asks[name]})

@@ -1,12 +1,12 @@
 """The configurations of a sweep's jobs, composed in a hundredth of the time that Hydra takes."""
 
-import copy
+import pickle
 from collections.abc import Iterable
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 
 
 class Composer:
@@ -23,20 +23,24 @@ class Composer:
         self.loader, self.config = loader, config
         self.parser = OverridesParser.create(config_loader=loader)
         self.groups = {*config.hydra.runtime.choices, *loader.list_groups("")}
-        self.composed: dict[tuple[str, ...], DictConfig] = {}
+        self.composed: dict[tuple[str, ...], bytes] = {}
 
     def __call__(self, words: Iterable[str]) -> DictConfig:
         """Raises HydraException where a word names what is not there."""
-        words = list(words)
-        values, choices = [], []
-        for override in self.parser.parse_overrides(words):
-            if override.package or override.key_or_group in self.groups:
-                choices.append(str(override.input_line))
-            else:
-                values.append(override)
-        if (key := tuple(choices)) not in self.composed:
-            self.composed[key] = self.loader.load_sweep_config(self.config, choices)
-        config = copy.deepcopy(self.composed[key])
+        overrides = self.parser.parse_overrides(list(words))
+        choices = [o for o in overrides if o.package or o.key_or_group in self.groups]
+        values = [o for o in overrides if o not in choices]
+        key = tuple(str(override.input_line) for override in choices)
+        if key not in self.composed:
+            self.composed[key] = pickle.dumps(self.loader.load_sweep_config(self.config, list(key)))
+        config: DictConfig = pickle.loads(self.composed[key])  # a third of deepcopy's time
         ConfigLoaderImpl._apply_overrides_to_config(values, config)
-        config.hydra.overrides.task = words
+        hydra = config.hydra
+        task = [override for override in overrides if not override.is_hydra_override()]
+        hydra.overrides.task = [override.input_line for override in task]
+        hydra.overrides.hydra += [o.input_line for o in values if o.is_hydra_override()]
+        with open_dict(hydra):
+            hydra.job.override_dirname = get_overrides_dirname(
+                task, **hydra.job.config.override_dirname
+            )
         return config

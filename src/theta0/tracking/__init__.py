@@ -2,7 +2,7 @@
 
 from theta0.tracking.csv_logger import CsvLogger
 from theta0.tracking.history import diagnostic_name
-from theta0.tracking.loggers import finish, no_logger, tensorboard_logger
+from theta0.tracking.loggers import finish, no_logger, replay, tensorboard_logger
 from theta0.tracking.wandb import WandbLogger, wandb_logger
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "diagnostic_name",
     "finish",
     "no_logger",
+    "replay",
     "tensorboard_logger",
     "wandb_logger",
 ]

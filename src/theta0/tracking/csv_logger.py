@@ -50,15 +50,25 @@ class CsvLogger(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        if self.row.get("step") != step:
-            self.row, self.start = {"step": step}, self.path.stat().st_size
-        self.row |= metrics
-        if new := [column for column in self.row if column not in self.columns]:
+        self.log_rows([(step, metrics)])
+
+    @rank_zero_only
+    def log_rows(self, rows: Iterable[tuple[int | None, dict[str, Any]]]) -> None:
+        """Several calls of `log_metrics`, (step, metrics) each, in one write."""
+        pending = [self.row] if self.row else []
+        for step, metrics in rows:
+            if not pending or pending[-1]["step"] != step:
+                pending.append({"step": step})
+            pending[-1] = pending[-1] | metrics
+        if new := dict.fromkeys(c for row in pending for c in row if c not in self.columns):
             before = self.path.read_bytes()[: self.start].decode()
             self.columns += new
-            self._rewrite(list(csv.DictReader(io.StringIO(before))), self.row)
+            self._rewrite(list(csv.DictReader(io.StringIO(before))), *pending)
         else:
-            self._put(self._text([self.row]).encode())
+            self._put(self._text(pending).encode())
+        if pending:
+            *whole, self.row = pending
+            self.start += len(self._text(whole).encode())
 
     @rank_zero_only
     def log_hyperparams(

@@ -7,6 +7,7 @@ from lightning.pytorch import loggers as lightning_loggers
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from theta0.results import FINISHED, Result
+from theta0.tracking.history import history
 from theta0.tracking.wandb import WandbLogger, exit_code
 
 log = logging.getLogger("theta0")
@@ -19,6 +20,12 @@ def tensorboard_logger(folder: Path) -> TensorBoardLogger:
 
 def no_logger() -> None:
     """Nothing but metrics.csv."""
+
+
+def replay(logger: Logger, folder: Path) -> None:
+    """Log a run's history, to a logger that is opened once all of it is there."""
+    for step, row in history(folder).items():
+        logger.log_metrics(row, step)
 
 
 def finish(loggers: list[Logger], result: Result) -> None:

@@ -9,7 +9,9 @@ import re
 import secrets
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import urlparse
 
@@ -33,6 +35,10 @@ SETTINGS: dict[str, Any] = {
 }
 """W&B's settings, times in seconds; WANDB_INIT_TIMEOUT and the like beat them."""
 
+LATE: dict[str, Any] = {"x_save_requirements": False, "x_disable_machine_info": True}
+"""And of a run that is over when W&B hears of it: what W&B would look up takes it most of the time,
+and stands in result.json."""
+
 OFFLINE = ("offline", "dryrun", "disabled")
 """The modes in which nobody is asked what W&B holds."""
 
@@ -52,6 +58,7 @@ def wandb_logger(
     group: str,
     tags: list[str],
     continue_from_step: int | None = None,
+    late: bool = False,
 ) -> "WandbLogger":
     """A logger whose W&B run has the run's name and configuration, and `cell` to group seeds by."""
     config = {
@@ -69,7 +76,7 @@ def wandb_logger(
         "job_type": "train",
         "config": config,
     }
-    return WandbLogger(folder, told, continue_from_step)
+    return WandbLogger(folder, told, continue_from_step, LATE if late else {})
 
 
 class WandbLogger(loggers.WandbLogger):
@@ -84,14 +91,19 @@ class WandbLogger(loggers.WandbLogger):
         folder: of the run.
         told: what `wandb.init` is told of the run.
         continue_from_step: that of the checkpoint from which the run continues, if it does.
+        settings: of W&B's, beside SETTINGS.
 
     Raises what `wandb.init` raises offline too, such as for a project's name that W&B refuses.
     """
 
     def __init__(
-        self, folder: Path, told: dict[str, Any], continue_from_step: int | None = None
+        self,
+        folder: Path,
+        told: dict[str, Any],
+        continue_from_step: int | None = None,
+        settings: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        self.folder, self.told = folder, told
+        self.folder, self.told, self.settings = folder, told, {**SETTINGS, **settings}
         self.earlier = earlier_start(folder)
         self.step = 0
         self.row: dict[str, Any] = {}
@@ -183,7 +195,7 @@ class WandbLogger(loggers.WandbLogger):
     def _init(self, mode: str, run_id: str) -> Any:
         import wandb
 
-        ours = {k: v for k, v in SETTINGS.items() if f"WANDB_{k.upper()}" not in os.environ}
+        ours = {k: v for k, v in self.settings.items() if f"WANDB_{k.upper()}" not in os.environ}
         told = {**self.told, "mode": mode, "id": run_id, "dir": self.folder}
         if self.earlier is not None:
             told["tags"] = [*self.told["tags"], "continued"]
