@@ -32,6 +32,7 @@ def assert_agree(two, ran_two, one, ran_one):
     assert len(table(ran_two, two)) == len(table(ran_one, one))
 
 
+@pytest.mark.slow
 def test_a_sweep_on_two_processes(in_process, tmp_path):
     """The parent stays outside: two jobs are two runs, and a run on one process can follow."""
     command = (*SHORT, "optimizer=adam,adamw", "study=s")

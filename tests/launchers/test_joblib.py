@@ -14,6 +14,7 @@ TINY = ("data=digits", "trainer=cpu", "logger=none", "trainer.max_epochs=2", "mo
 LONG = ("data=digits", "trainer=cpu", "logger=none", "trainer.max_epochs=3000", "seed=0,1,2")
 
 
+@pytest.mark.slow
 def test_it_leaves_what_the_basic_launcher_leaves(in_process, tmp_path, outcomes, broken_model):
     """Two runs that end well, one that diverges, one that fails; and the same words again."""
     words = (
