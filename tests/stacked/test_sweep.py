@@ -79,7 +79,7 @@ def test_in_float32_a_stack_is_no_further_away_than_the_last_bit_of_theta0(
     stacked = weights(in_process(tmp_path / "stacked", *words, *STACKED))
     with mock.patch.object(Module, "initialise", nudged):
         near = weights(in_process(tmp_path / "near", *words))
-    assert len(alone) == 24
+    assert len(alone) == 24 and alone.keys() == stacked.keys()
 
     def apart(others: dict[str, Tensor]) -> Tensor:
         """Relative distances of the last weights."""
