@@ -79,7 +79,7 @@ def test_in_float32_a_stack_is_no_further_away_than_the_last_bit_of_theta0(
     stacked = weights(in_process(tmp_path / "stacked", *words, *STACKED))
     with mock.patch.object(Module, "initialise", nudged):
         near = weights(in_process(tmp_path / "near", *words))
-    assert len(alone) == 24
+    assert len(alone) == 24 and alone.keys() == stacked.keys()
 
     def apart(others: dict[str, Tensor]) -> Tensor:
         """Relative distances of the last weights."""
@@ -293,7 +293,7 @@ def test_two_workers_one_of_them_killed_do_what_one_does(
     assert "16 runs in 2 stacks of 8" in one.out and "16 runs in 2 stacks of 8" in two.out
     assert [r.hashes for r in one.results("s")] == [r.hashes for r in two.results("s")]
     assert {r.status for r in two.results("s")} == {"done"}
-    assert "  continued" in two.out
+    assert two.out.count("  started\n") + two.out.count("  continued\n") > 16
 
 
 def written(here: Path) -> float:

@@ -7,11 +7,11 @@ from typing import Any
 
 import lightning
 from torch import Tensor
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from theta0.checkpoints import CheckpointFiles
 from theta0.stacked.module import Stack
-from theta0.stacked.schedule import at_step
+from theta0.stacked.schedule import at_step, by_step
 
 
 def dump(stack: Stack, index: int) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def dump(stack: Stack, index: int) -> dict[str, Any]:
     at_step(member.scheduler, step)
     states = optimizer.state_dict()
     optimizer.state.clear()
-    stepped = isinstance(member.scheduler, LRScheduler)
+    stepped = by_step(member.scheduler)
     plateau = isinstance(member.scheduler, ReduceLROnPlateau)
     checkpoint = {
         **_whose(stack, index),

@@ -134,10 +134,10 @@ class Member:
         if self.stopper is None or self.stopper.monitor not in self.metrics:
             return None
         value = torch.tensor(self.metrics[self.stopper.monitor])
-        stop, _ = self.stopper._evaluate_stopping_criteria(value)
+        stop, reason = self.stopper._evaluate_stopping_criteria(value)
         if not stop:
             return None
-        self.stopper.stopped_epoch = epoch
+        self.stopper.stopped_epoch, self.stopper.stopping_reason_message = epoch, reason
         return "done"
 
     # --------------------------------------------------------------------------------- checkpoints

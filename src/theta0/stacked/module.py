@@ -10,7 +10,6 @@ import lightning
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from theta0.build import build
 from theta0.data import BatchLoader
@@ -22,7 +21,7 @@ from theta0.stacked.member import Member
 from theta0.stacked.metrics import StackedMetrics
 from theta0.stacked.network import Network
 from theta0.stacked.rules import Stepper, clip_, settings_of
-from theta0.stacked.schedule import Schedules
+from theta0.stacked.schedule import Schedules, by_step
 
 Ended = Callable[[Sequence[Member], Status, Error | None], None]
 """Called with members that have ended, their status, and why if they diverged."""
@@ -227,7 +226,7 @@ class Stack(lightning.LightningModule):
     def note_place(self) -> None:
         """Remember where the training stands, for the files of those who end here."""
         trainer = self.trainer
-        loops = solo_loops(trainer, isinstance(self.members[0].scheduler, LRScheduler))
+        loops = solo_loops(trainer, by_step(self.members[0].scheduler))
         self.place = Place(
             self.global_step,
             self.current_epoch,

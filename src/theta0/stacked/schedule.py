@@ -11,6 +11,11 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLR
 Scheduler = LRScheduler | ReduceLROnPlateau
 
 
+def by_step(scheduler: Scheduler | None) -> bool:
+    """Whether it moves with every step: all do but a plateau's, to torch an LRScheduler too."""
+    return scheduler is not None and not isinstance(scheduler, ReduceLROnPlateau)
+
+
 class Schedules:
     """Factors on the learning rates, and what else is cycled.
 
@@ -98,8 +103,9 @@ def _table(
 
 def at_step(scheduler: Scheduler | None, step: int) -> None:
     """Bring a member's own scheduler, and the rates in its optimizer, to where it is by now."""
-    if scheduler is None or isinstance(scheduler, ReduceLROnPlateau):
+    if not by_step(scheduler):
         return
+    assert isinstance(scheduler, LRScheduler)
     scheduler.last_epoch, scheduler._step_count = step, step + 1  # type: ignore[attr-defined]
     scheduler._is_initial = False  # type: ignore[attr-defined]
     if isinstance(scheduler, LambdaLR):
