@@ -14,6 +14,7 @@ import torch
 import torchmetrics
 from hydra.utils import get_object
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from theta0 import seeds
@@ -294,16 +295,12 @@ class Module(lightning.LightningModule):
     # ----------------------------------------------------------------------------------- optimizers
 
     def configure_optimizers(self) -> Any:
-        settings = dict(self.optimizer_config)
-        factory = get_object(settings.pop("_target_"))
-        lr_scales = getattr(self.init, "lr_scales", None)
-        optimizer = build_optimizer(
-            factory,
+        optimizer = optimizer_of(
+            self.optimizer_config,
             self.network,
-            lr_scales=lr_scales(self.network, factory) if lr_scales else None,
+            self.init,
             # Under bf16 nothing is scaled, but Lightning refuses to clip beside a fused step.
             scaled_gradients=self.trainer.precision in ("16-mixed", "bf16-mixed"),
-            **settings,
         )
         total = self.trainer.estimated_stepping_batches
         if not math.isfinite(total):
@@ -356,6 +353,19 @@ class Module(lightning.LightningModule):
             self.__dict__[name] = value
         else:
             super().__setattr__(name, value)
+
+
+def optimizer_of(
+    node: dict[str, Any], network: nn.Module, init: Any, scaled_gradients: bool = False
+) -> Optimizer:
+    """The optimizer that a configuration's node names, over a network; the init may scale rates."""
+    settings = dict(node)
+    factory = get_object(settings.pop("_target_"))
+    lr_scales = getattr(init, "lr_scales", None)
+    scales = lr_scales(network, factory) if lr_scales else None
+    return build_optimizer(
+        factory, network, lr_scales=scales, scaled_gradients=scaled_gradients, **settings
+    )
 
 
 def digest(state: Mapping[str, Tensor]) -> str:

@@ -4,12 +4,13 @@ import json
 import math
 import os
 import tempfile
+import traceback
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from theta0.errors import first_line
+from theta0.errors import first_line, in_words
 
 Status = Literal["running", "interrupted", "pruned", "done", "diverged", "failed"]
 FINISHED: tuple[Status, ...] = ("done", "diverged", "pruned")
@@ -77,6 +78,12 @@ class Error(_Part):
     type: str
     message: str
     traceback: str
+
+    @classmethod
+    def of(cls, error: BaseException) -> "Error":
+        """Of an exception that was caught, with its traceback."""
+        text = "".join(traceback.format_exception(error))
+        return cls(type=type(error).__name__, message=in_words(error), traceback=text)
 
     @property
     def line(self) -> str:

@@ -5,7 +5,6 @@ import gc
 import logging
 import sys
 import time
-import traceback
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +23,6 @@ from theta0 import environment, launch, seeds
 from theta0.build import build
 from theta0.checkpoints import CheckpointFiles, read_checkpoint
 from theta0.continuation import PROCESSES, go_on, locked
-from theta0.errors import in_words
 from theta0.identity import choices_of, config_hash, resolve
 from theta0.init import table
 from theta0.module import Diverged, Module
@@ -268,9 +266,8 @@ def _recorded(folder: Path, result: Result, loggers: list[Any]) -> Iterator[None
         result.error = Error(type="Diverged", message=str(error), traceback="")
     except Exception as error:
         result.status = "failed"
-        text = traceback.format_exc()
-        result.error = Error(type=type(error).__name__, message=in_words(error), traceback=text)
-        log.debug("%s", text)
+        result.error = Error.of(error)
+        log.debug("%s", result.error.traceback)
     except BaseException:
         result.status = "interrupted"
         raise

@@ -4,7 +4,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import FrameType
 
 STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -39,20 +39,17 @@ def stoppable() -> Iterator[None]:
             raise SystemExit(128 + number)
 
     free = (signal.SIG_DFL, signal.default_int_handler)
-    before = {n: handler for n in STOP if (handler := signal.getsignal(n)) in free}
-    for number in before:
-        signal.signal(number, stop)
-    try:
+    numbers = [number for number in STOP if signal.getsignal(number) in free]
+    with kept(numbers):
+        for number in numbers:
+            signal.signal(number, stop)
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
-def kept() -> Iterator[None]:
-    """What a library does with the signals of STOP inside is undone: the say stays with us."""
-    before = {number: signal.getsignal(number) for number in STOP}
+def kept(numbers: Iterable[int] = STOP) -> Iterator[None]:
+    """What is done with these signals inside, by a library say, is undone at the end."""
+    before = {number: signal.getsignal(number) for number in numbers}
     try:
         yield
     finally:

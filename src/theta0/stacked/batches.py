@@ -1,6 +1,7 @@
 """The rows that members train on: shared where they are the same, else gathered for all at once."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -92,3 +93,18 @@ class Rows:
         self._streams()
         if len(self._orders):
             self.shuffle(self.epoch)
+
+
+def zeros(
+    data: dict[str, Any], sizes: tuple[int, ...], device: torch.device, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """A batch [*sizes, ...] of the shapes that a data module of this configuration has."""
+    x = torch.zeros(*sizes, *data["shape"], dtype=dtype, device=device)
+    if data["num_classes"] is not None:
+        return x, torch.zeros(*sizes, dtype=torch.int64, device=device)
+    return x, torch.zeros(*sizes, data["num_outputs"], dtype=dtype, device=device)
+
+
+def dtype_of(config: dict[str, Any]) -> torch.dtype:
+    """Of weights and inputs."""
+    return torch.float64 if config["precision"] == "64-true" else torch.float32

@@ -51,8 +51,8 @@ class StackedLaunch:
         self.sweep, self.members, self.threads, self.retries = sweep, members, threads, retries
         on_cpu = sweep.config.trainer.get("accelerator") == "cpu"
         self.gpus = [] if on_cpu else gpus.visible()
-        self.most = workers or len(self.gpus) or cpu_count()
-        self.given = workers or len(self.gpus) or None
+        self.given = workers or len(self.gpus)
+        self.most = self.given or cpu_count()
         self.workers: Workers[Stack, list[JobReturn]] | None = None
 
     def __call__(self, jobs: Sequence[Job]) -> list[JobReturn]:

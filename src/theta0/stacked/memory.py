@@ -11,9 +11,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
-from theta0.module import Module
+from theta0.module import Module, optimizer_of
+from theta0.stacked.batches import dtype_of, zeros
 from theta0.stacked.rules import Stepper, settings_of
-from theta0.stacked.run import network, optimizer_of, rates_of
+from theta0.stacked.run import network, rates_of
 
 SHARE = 0.8
 """Of the memory that is free: what lies around it, and what allocators round up, needs some too."""
@@ -47,18 +48,9 @@ def at_once(
 def peak(config: dict[str, Any], members: int, device: torch.device) -> int:
     """Bytes that a stack of members holds at most: one step, and one batch of validation."""
     module = Module.from_config(config)
-    optimizer = optimizer_of(config, module.network, module.init)
+    optimizer = optimizer_of(config["optimizer"], module.network, module.init)
     settings = settings_of(optimizer, module.network)
-    dtype = torch.float64 if config["precision"] == "64-true" else torch.float32
-    rows, shape = config["data"], config["data"]["shape"]
-    labels = rows["num_classes"] is not None
-
-    def batch(*sizes: int) -> tuple[torch.Tensor, torch.Tensor]:
-        x = torch.zeros(*sizes, *shape, dtype=dtype, device=device)
-        if labels:
-            return x, torch.zeros(*sizes, dtype=torch.int64, device=device)
-        return x, torch.zeros(*sizes, rows["num_outputs"], dtype=dtype, device=device)
-
+    rows, place = config["data"], (device, dtype_of(config))
     with Held() as held:
         stack = network(
             [config] * members,
@@ -66,18 +58,20 @@ def peak(config: dict[str, Any], members: int, device: torch.device) -> int:
             [rates_of(module.network)] * members,
             [torch.Generator() for _ in range(members)],
             module,
-            device,
-            dtype,
+            *place,
         )
         weights = {name: stack.parameters[name] for name in stack.trained}
         stepper = Stepper([settings] * members, weights)
         best = {name: tensor.detach().clone() for name, tensor in stack.parameters.items()}
         best |= {name: tensor.clone() for name, tensor in stack.buffers.items()}
-        loss, _, output = stack.fit(*batch(members, rows["batch_size"]), shared=False)
+        loss, _, output = stack.fit(
+            *zeros(rows, (members, rows["batch_size"]), *place), shared=False
+        )
         gradients = torch.autograd.grad(loss.sum(), list(weights.values()))
         stepper.step(dict(zip(weights, gradients, strict=True)), torch.ones_like(stepper.steps))
         del loss, output, gradients
-        stack.evaluate(*batch(members, rows["eval_batch_size"]), shared=False, weights=best)
+        evaluated = zeros(rows, (members, rows["eval_batch_size"]), *place)
+        stack.evaluate(*evaluated, shared=False, weights=best)
     return held.most
 
 

@@ -4,29 +4,25 @@ import contextlib
 import logging
 import shutil
 import time
-import traceback
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-from hydra.utils import get_object
 from lightning.pytorch.callbacks import Checkpoint as CheckpointBase
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from theta0 import environment
 from theta0.build import build
 from theta0.data import BatchLoader, DataModule
-from theta0.errors import first_line, in_words
+from theta0.errors import first_line
 from theta0.init import table
-from theta0.module import Module, digest
-from theta0.optim import build_optimizer
+from theta0.module import Module, digest, optimizer_of
 from theta0.results import Cost, Error, Status
 from theta0.run import quiet, record, say_end, watched
 from theta0.seeds import seed_global
-from theta0.stacked.batches import Rows
+from theta0.stacked.batches import Rows, dtype_of, zeros
 from theta0.stacked.checkpoint import dump, dump_best, write
 from theta0.stacked.loops import stacked_loops
 from theta0.stacked.member import Member
@@ -66,9 +62,8 @@ class Run:
             with quiet():
                 self.train()
         except Exception as error:
-            text = traceback.format_exc()
-            log.debug("%s", text)
-            reason = Error(type=type(error).__name__, message=in_words(error), traceback=text)
+            reason = Error.of(error)
+            log.debug("%s", reason.traceback)
             self.end(self._alive, "failed", reason)
         except BaseException:
             self.end(self._alive, "interrupted")
@@ -91,7 +86,7 @@ class Run:
         self._describe()
         trainer = self._trainer(config)
         device = trainer.strategy.root_device
-        dtype = torch.float64 if config["precision"] == "64-true" else torch.float32
+        dtype = dtype_of(config)
         seeds = [member.result.seeds for member in self.members]
         networks = network(
             [member.config for member in self.members],
@@ -104,7 +99,7 @@ class Run:
         )
         for member in self.members:
             init = build(member.config["init"])
-            member.optimizer = optimizer_of(member.config, module.network, init)
+            member.optimizer = optimizer_of(member.config["optimizer"], module.network, init)
         splits, orders = [s.split for s in seeds], [s.order for s in seeds]
         self.stack = Stack(
             self.members,
@@ -121,12 +116,12 @@ class Run:
         self.end(self._alive, "done")
 
     def _describe(self) -> None:
-        first, *others = self.members
+        first, *others = self._alive
         described = environment.describe(first.folder) | {"stack": self.size}
-        for member in self.members:
+        for member in self._alive:
             member.result.environment = described
         if (patch := (described["git"] or {}).get("patch")) is not None:
-            for member in others[: self.size - 1]:
+            for member in others:
                 shutil.copyfile(first.folder / patch, member.folder / patch)
 
     def _trainer(self, config: dict[str, Any]) -> lightning.Trainer:
@@ -200,9 +195,7 @@ class Run:
             if result.status != "interrupted":
                 loggers = _tracked(member)
         except Exception as error:  # no room on the disk; W&B refuses a project's name
-            result.status = "failed"
-            text = traceback.format_exc()
-            result.error = Error(type=type(error).__name__, message=in_words(error), traceback=text)
+            result.status, result.error = "failed", Error.of(error)
         with recorded(member.folder):
             record(result, member.folder)
             finish(loggers, result)
@@ -286,19 +279,10 @@ def draw(members: Sequence[Member], data: Mapping[int, DataModule]) -> Module:
     return module
 
 
-def optimizer_of(config: dict[str, Any], network: nn.Module, init: Any) -> Optimizer:
-    """The optimizer of a run of its own, over any network of this shape."""
-    settings = dict(config["optimizer"])
-    factory = get_object(settings.pop("_target_"))
-    lr_scales = getattr(init, "lr_scales", None)
-    scales = lr_scales(network, factory) if lr_scales else None
-    return build_optimizer(factory, network, lr_scales=scales, **settings)
-
-
 def rules_of(config: dict[str, Any]) -> Hashable:
     """How each parameter is stepped, but for numbers. Raises Unstackable."""
     network = build(config["model"])
-    optimizer = optimizer_of(config, network, build(config["init"]))
+    optimizer = optimizer_of(config["optimizer"], network, build(config["init"]))
     return tuple((name, s.rule) for name, s in settings_of(optimizer, network).items())
 
 
@@ -339,16 +323,12 @@ def probe(config: dict[str, Any]) -> None:
     """
     module = Module.from_config(config)
     state = module.network.state_dict()
-    rows = config["data"]
-    x = torch.zeros(2, 3, *rows["shape"])
-    y = torch.zeros(2, 3, dtype=torch.int64)
-    if rows["num_classes"] is None:
-        y = torch.zeros(2, 3, rows["num_outputs"])
     rates = [rates_of(module.network)] * 2
     generators = [torch.Generator(), torch.Generator()]
-    device = torch.device("cpu")
+    place = torch.device("cpu"), torch.float32
+    x, y = zeros(config["data"], (2, 3), *place)
     try:
-        pair = network([config] * 2, [state] * 2, rates, generators, module, device, torch.float32)
+        pair = network([config] * 2, [state] * 2, rates, generators, module, *place)
         metrics = StackedMetrics(module.train_metrics, 2)
         loss, parts, output = pair.fit(x, y, shared=False)
         loss.sum().backward()

@@ -84,7 +84,7 @@ def _table(
     scheduler: Scheduler | None, rate: float, total_steps: int
 ) -> tuple[list[float], list[float] | None]:
     """Factors on the rate, and the cycled momentum, before step 0, 1, ... total_steps."""
-    if scheduler is None or isinstance(scheduler, ReduceLROnPlateau):
+    if not by_step(scheduler):
         return [1.0] * (total_steps + 1), None
     if isinstance(scheduler, LambdaLR):
         return [scheduler.lr_lambdas[0](t) for t in range(total_steps + 1)], None
