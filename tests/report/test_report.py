@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-import theta0.report
+import theta0.report.figures
 from theta0.cli import _verbatim
 from theta0.report.statistics import analyse
 from theta0.report.study import read
@@ -19,8 +19,12 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def report(in_process, tmp_path):
-    """`report("study=first", ...)` in tmp_path, where made-up studies are in logs/."""
+def report(in_process, tmp_path, monkeypatch):
+    """`report("study=first", ...)` in tmp_path, where made-up studies are in logs/.
+
+    It draws no figures, which take seconds and have tests of their own.
+    """
+    monkeypatch.setattr(theta0.report.figures, "draw", lambda *_: None)
     return lambda *words, **options: in_process(tmp_path, *words, program="report.py", **options)
 
 

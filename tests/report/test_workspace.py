@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imsave
 
+import theta0.report.figures
 from theta0.errors import ConfigError
 from theta0.report import Report
 from theta0.report.statistics import analyse
@@ -32,9 +33,16 @@ def folder(made_up_study):
     return made_up_study(seeds=[0], change=logged(), **GRID)
 
 
+def draw(study, statistics, folder):
+    """A figure, in place of those that take seconds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    imsave(folder / "heat_map.png", np.zeros((2, 3)))
+
+
 @pytest.fixture
-def report(in_process, tmp_path, wandb_server):
+def report(in_process, tmp_path, wandb_server, monkeypatch):
     """`report("study=first", ...)` in tmp_path."""
+    monkeypatch.setattr(theta0.report.figures, "draw", draw)
 
     def report(*words, **environment):
         env = wandb_server.environment | environment
@@ -65,13 +73,10 @@ def panels(view):
 
 
 def test_a_study_at_w_and_b(wandb_server, folder, report, tmp_path):
-    picture = folder / "report" / "figures" / "heat_map.png"
-    picture.parent.mkdir(parents=True)
-    imsave(picture, np.zeros((2, 3)))
     ran = report("study=first")
     assert (ran.code, ran.err) == (0, "")
     has_the_view(wandb_server, ran.out.splitlines()[-1])
-    has_the_run(wandb_server, read([folder]), picture)
+    has_the_run(wandb_server, read([folder]), folder / "report/figures/heat_map.png")
     assert not list(folder.rglob("wandb"))
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert [path for path in files if wandb_server.KEY.encode() in path.read_bytes()] == []
@@ -141,7 +146,7 @@ def test_a_second_call_changes_both_and_makes_no_second_one(
     assert (ran.code, ran.err) == (0, "")
     (view,) = wandb_server.views.values()
     assert (view.id, view.name, view.title) == (before.id, before.name, "Ours")
-    assert list(panels(view)) == ["Choices", "Curves", "Tables", "Mine"]
+    assert list(panels(view)) == ["Choices", "Curves", "Figures", "Tables", "Mine"]
     run = wandb_server.one
     first, second = (
         json.loads(run.files[row["tables/cells"]["path"]])["data"] for row in run.history
