@@ -72,10 +72,35 @@ def test_a_diverged_run_is_the_worst(made_up_study):
         return 0.8 if cell["init"] == "he" else 0.7 + seed / 100
 
     (row,) = rows(made_up_study(outcome, init=["he", "xavier"])).to_dict("records")
-    assert (row["n"], row["both_done"], row["test"]) == (5, 2, "sign")
+    assert (row["n"], row["both_done"], row["test"]) == (5, 2, "t")
     assert row["probability"] == 4.5 / 5
     assert row["difference"] == pytest.approx(0.8 - 0.725)
-    assert row["p"] == pytest.approx(stats.binomtest(4, 4).pvalue) == 0.125
+    assert row["p"] == pytest.approx(2 * stats.ttest_1samp([0.08, 0.07], 0).pvalue)
+    assert row["p"] < 2 * stats.binomtest(4, 4).pvalue
+
+
+def test_who_diverges_wins_by_no_t_test(made_up_study):
+    """Xavier is better wherever it does not diverge, but that is on two seeds of seven."""
+
+    def outcome(cell, seed):
+        if cell["init"] == "xavier":
+            return "diverged" if seed < 5 else 0.9
+        return 0.7 + seed / 1000
+
+    (row,) = rows(made_up_study(outcome, init=["he", "xavier"], seeds=range(7))).to_dict("records")
+    assert row["difference"] == pytest.approx(0.7055 - 0.9)
+    assert (row["n"], row["both_done"], row["test"]) == (7, 2, "sign")
+    assert row["p"] == pytest.approx(2 * stats.binomtest(5, 7).pvalue)
+    assert not row["differs"]
+
+
+def test_where_hardly_a_run_is_done_the_sign_test_stands_alone(made_up_study):
+    def outcome(cell, seed):
+        return "diverged" if cell["init"] == "xavier" and seed else 0.7 + seed / 1000
+
+    (row,) = rows(made_up_study(outcome, init=["he", "xavier"], seeds=range(7))).to_dict("records")
+    assert (row["both_done"], row["test"]) == (1, "sign")
+    assert row["p"] == pytest.approx(stats.binomtest(6, 6).pvalue)
 
 
 def test_equal_differences_have_no_t(made_up_study):
@@ -144,11 +169,27 @@ def test_the_leading_are_the_best_and_those_not_significantly_worse(made_up_stud
         by = shift[cell["init"]]
         return "diverged" if by is None else 0.9 + by + rng.normal(scale=0.01)
 
-    arms = analyse(read([made_up_study(outcome, init=list(shift), seeds=range(10))])).arms
+    folder = made_up_study(outcome, init=list(shift), seeds=range(10))
+    arms = analyse(read([folder])).arms
     assert arms["init"].tolist()[-2:] == ["xavier", "zeros"]
     assert arms.set_index("init")["leading"].to_dict() == {
         "he": True, "lecun": True, "xavier": False, "zeros": False,
     }  # fmt: skip
+    # Of two seeds no signs are significant, and yet where all diverged there is nothing to choose.
+    few = analyse(read([folder], where="seed < 2")).arms.set_index("init")["leading"]
+    assert few[["he", "zeros"]].tolist() == [True, False]
+
+
+def test_who_does_worse_and_diverges_does_not_lead(made_up_study):
+    """Five signs are never significant; what the other seeds came to is."""
+
+    def outcome(cell, seed):
+        if cell["init"] == "normal":
+            return "diverged" if seed == 0 else 0.7 + 0.01 * (seed % 2)
+        return 0.93 + 0.002 * seed
+
+    arms = analyse(read([made_up_study(outcome, init=["he", "normal"])])).arms
+    assert arms.set_index("init")["leading"].to_dict() == {"he": True, "normal": False}
 
 
 def test_each_problem_has_its_leading(made_up_study):

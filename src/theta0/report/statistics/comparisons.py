@@ -70,8 +70,11 @@ def compare(
       over the differences' standard deviation (Cohen's d of pairs).
     - probability that a is better on a seed, ties counting half and a diverged run as the worst,
       with Wilson's interval: probability_low and probability_high.
-    - p: of the paired t test; where a run diverged, or all differences are equal, of the sign test,
-      as `test` tells ("t" or "sign"); p_holm: corrected for all rows; differs: below 5 %.
+    - p: of the paired t test, or of the sign test where there is none (fewer than two pairs in
+      which neither diverged, or equal differences). Where a run diverged and there are both: twice
+      the smaller (Bonferroni), the t test counting only if it speaks for the side that wins on more
+      seeds, since it has not seen who diverged. `test` tells which ("t" or "sign"); p_holm:
+      corrected for all rows; differs: below 5 %.
     """
     scores = _scores(study, arms)
     a, b = (scores[:, [pair[side] for pair in pairs]] for side in (0, 1))
@@ -100,9 +103,13 @@ def compare(
             [values.mean(axis=0), low, high, effect, p], axis=1
         )
     for i in np.flatnonzero((n > 1) & ((n > both_done) | table["p"].isna())):
-        decided = int(wins[i] + losses[i])
-        table.loc[i, "p"] = stats.binomtest(int(wins[i]), decided).pvalue if decided else 1.0
-        table.loc[i, "test"] = "sign"
+        won, lost, t = int(wins[i]), int(losses[i]), table.loc[i, "p"]
+        p, test = stats.binomtest(won, won + lost).pvalue if won + lost else 1.0, "sign"
+        if pd.notna(t):
+            if t < p and np.sign(won - lost) == np.sign(table.loc[i, "difference"]):
+                p, test = t, "t"
+            p = min(1.0, 2 * p)
+        table.loc[i, ["p", "test"]] = p, test
     low, high = proportion_confint(points, np.maximum(n, 1), alpha=ALPHA, method="wilson")
     for name, values in {"": points / np.maximum(n, 1), "_low": low, "_high": high}.items():
         table[f"probability{name}"] = np.where(n > 0, values, np.nan)
@@ -140,7 +147,8 @@ def leading(study: Study, arms: pd.DataFrame, seed: int = 0) -> pd.Series:
     """Whether an arm is the best of its problem, or not significantly worse than it.
 
     `arms` stand best first within a problem. Holm's correction is over the arms of the problem. One
-    that cannot be compared, for want of shared seeds, does not lead.
+    that cannot be compared, for want of shared seeds, does not lead, nor does one of which no run
+    is done.
     """
     led = pd.Series(False, index=arms.index)
     problems = arms.groupby(study.problem, dropna=False) if study.problem else [((), arms)]
@@ -148,5 +156,6 @@ def leading(study: Study, arms: pd.DataFrame, seed: int = 0) -> pd.Series:
         best, *others = problem.index
         led[best] = problem["n"].iloc[0] > 0
         against = compare(study, arms, [(best, other) for other in others], seed)
-        led[others] = (against["p"].notna() & ~against["differs"]).to_numpy()
+        close = (against["p"].notna() & ~against["differs"]).to_numpy()
+        led[others] = close & (problem.loc[others, "n"] > 0)
     return led
