@@ -10,6 +10,8 @@ growth: milliseconds of a stack's step by the number of members, on one thread; 
 drawn.
 diagnostics: the share of a run's step that diagnostics=economy adds on its schedule, and the
 seconds that each price takes at θ₀.
+report: seconds and memory of src/report.py on a study of 1,000 runs (trained first, as stacks),
+with `--data digits --epochs 100`.
 
 784-256-256-10 (stacked on digits: 64-64-64-10), batch 64, one thread (a stack: all cores), in turn;
 the median of the repetitions counts.
@@ -228,11 +230,37 @@ def growth(data: str, epochs: int, repetitions: int, figure: str | None) -> None
         drawing.savefig(figure, dpi=150)
 
 
+def report(data: str, epochs: int, repetitions: int) -> None:
+    """Print how long `src/report.py` takes for 1,000 runs, and the most memory that it had."""
+    grid = ["optimizer=adam,sgd", "init=he,xavier", "optimizer.lr=1e-4,3e-4,1e-3,3e-3,1e-2"]
+    command = [sys.executable, str(ROOT / "src" / "report.py")]
+    with tempfile.TemporaryDirectory() as temporary:
+        words = ["hydra/launcher=stacked", "logger=none"]
+        swept = [*small(data, epochs), *grid, *words]
+        trained, _ = sweep([w for w in swept if w != "optimizer=adamw"], Path(temporary), 50)
+        print(f"1,000 runs of {epochs} epochs trained in {trained:.0f} s", flush=True)
+        seconds, memory = [], []
+        for _ in range(repetitions):
+            started = time.perf_counter()
+            process = subprocess.Popen(
+                [*command, f"study={temporary}/bench"], stdout=subprocess.DEVNULL
+            )
+            _, status, usage = os.wait4(process.pid, 0)
+            if status:
+                sys.exit(f"report.py ended with {os.waitstatus_to_exitcode(status)}")
+            seconds.append(time.perf_counter() - started)
+            memory.append(usage.ru_maxrss / 2**20)  # Linux: kibibytes
+        print(
+            f"report.py: {statistics.median(seconds):.1f} s, {max(memory):.2f} GiB "
+            f"(median of {repetitions})"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["overhead", "diagnostics", "stacked", "growth"])
+    parser.add_argument("what", choices=["overhead", "diagnostics", "stacked", "growth", "report"])
     parser.add_argument("--data", help="mnist where THETA0_DATA is set, else mnist5k")
     parser.add_argument("--epochs", type=int, help="1 for mnist, 16 for mnist5k")
     parser.add_argument("--repetitions", type=int, default=5)
@@ -248,7 +276,7 @@ def main() -> None:
         return stacked(data, epochs, arguments.repetitions, arguments.members)
     if arguments.what == "growth":
         return growth(data, epochs, arguments.repetitions, arguments.figure)
-    measured = {"overhead": overhead, "diagnostics": diagnostics}[arguments.what]
+    measured = {"overhead": overhead, "diagnostics": diagnostics, "report": report}[arguments.what]
     measured(data, epochs, arguments.repetitions)
 
 

@@ -103,13 +103,9 @@ def compare(
             [values.mean(axis=0), low, high, effect, p], axis=1
         )
     for i in np.flatnonzero((n > 1) & ((n > both_done) | table["p"].isna())):
-        won, lost, t = int(wins[i]), int(losses[i]), table.loc[i, "p"]
-        p, test = stats.binomtest(won, won + lost).pvalue if won + lost else 1.0, "sign"
-        if pd.notna(t):
-            if t < p and np.sign(won - lost) == np.sign(table.loc[i, "difference"]):
-                p, test = t, "t"
-            p = min(1.0, 2 * p)
-        table.loc[i, ["p", "test"]] = p, test
+        agree = np.sign(wins[i] - losses[i]) == np.sign(table["difference"].iloc[i])
+        decided = _decide(table["p"].iloc[i], int(wins[i]), int(losses[i]), bool(agree))
+        table.loc[i, ["p", "test"]] = decided
     low, high = proportion_confint(points, np.maximum(n, 1), alpha=ALPHA, method="wilson")
     for name, values in {"": points / np.maximum(n, 1), "_low": low, "_high": high}.items():
         table[f"probability{name}"] = np.where(n > 0, values, np.nan)
@@ -118,6 +114,15 @@ def compare(
     table.loc[known, "p_holm"] = holm(table.loc[known, "p"].to_numpy())
     table["differs"] = table["p_holm"] < ALPHA
     return table
+
+
+def _decide(t: float, wins: int, losses: int, agree: bool) -> tuple[float, str]:
+    """p and its test, from that of the t test, NaN where there is none, and the signs."""
+    sign = float(stats.binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
+    if np.isnan(t):
+        return sign, "sign"
+    p, test = (t, "t") if agree and t < sign else (sign, "sign")
+    return min(1.0, 2 * p), test
 
 
 def holm(p: Values) -> Values:
