@@ -171,6 +171,8 @@ def report(making_up, made, tmp_path_factory):
     )
     for path in folder.glob("*/result.json"):
         (path.parent / "run.log").write_text(f"a line of {path.parent.name}\nits <b>end</b>\n")
+        if json.loads(path.read_text())["status"] == "diverged":
+            (path.parent / "metrics.csv").write_text("step,epoch,val/acc,seconds\n10,0,0.5,1\n")
     path = next(path for path in sorted(folder.glob("sgd-*/result.json")))
     result = json.loads(path.read_text())
     result["run"] = HOSTILE
@@ -216,6 +218,16 @@ def test_the_heat_map_tells_the_means(page, report, table):
         assert value.endswith(" best") == (arm["mean"] == report.statistics.arms["mean"].max())
 
 
+def test_cells_of_the_heat_map_are_as_high_as_their_row(page):
+    page.filter("lr=0.1")
+    heights = page.run(
+        "return [...document.querySelector('.heat').tBodies[0].rows].map(row =>"
+        " [...row.querySelectorAll('button')].map(e => e.getBoundingClientRect().height))"
+    )
+    assert len(page.texts(".heat .ends")) == 2  # which take a line more
+    assert all(len(set(row)) == 1 and len(row) == 2 for row in heights)
+
+
 def test_the_filter_reaches_everything(page, table):
     assert page.filter("sgd done") == "18 of 40 runs"
     assert {optimizer for _, optimizer in page.heat()} == {"sgd"}
@@ -247,6 +259,21 @@ def test_a_filter_by_values_and_what_is_computed_anew(page, table):
         assert n == f"n = {len(values)} · lr 0.1"
         lost = {"he": ["⚠ 1 diverged"], "xavier": ["⚠ 1 failed"]}[init]
         assert ends == (lost if optimizer == "sgd" else [])
+
+
+def test_a_list_of_choices_closes(page):
+    opened = "return [...document.querySelectorAll('.pick[open]')].map(e => e.dataset.column)"
+    page.click("[id='pick-init']")
+    page.click("[id='pick-init-he']")
+    assert page.run(opened) == ["init"]
+    page.click("[id='pick-seed']")
+    assert page.run(opened) == ["seed"]
+    page.one("[id='pick-seed-2']").send_keys(Keys.ESCAPE)
+    assert page.run(opened) == []
+    assert page.run("return document.activeElement.id") == "pick-seed"
+    page.click("[id='pick-seed']")
+    page.click("h1")
+    assert page.run(opened) == []
 
 
 def test_a_filter_by_a_range(page, table):
@@ -358,6 +385,9 @@ def test_curves_can_be_read_off(page, report):
     assert len(page.texts(".legend tbody tr")) == 8
     assert "seconds of fit" in page.texts("#curves text")
     assert len(page.all("#curves .thin")) == 8
+    crosses = [line.get_attribute("d") for line in page.all("#curves .line")]
+    assert "".join(crosses).count("M") == 1  # of the one that diverged
+    assert page.text("#curves-note").startswith("Lines: runs; a cross: it diverged there.")
 
 
 def test_by_keyboard_alone(page):
@@ -462,6 +492,7 @@ def test_on_a_phone(page, width):
     page.click("#table tbody button")
     box = page.run("return document.querySelector('dialog').getBoundingClientRect()")
     assert (box["left"] >= 0, box["right"] <= width) == (True, True)
+    assert page.run("const d = document.querySelector('dialog'); return d.scrollWidth - d.clientWidth") == 0
 
 
 def test_a_thousand_runs(chrome, making_up, compose, tmp_path):

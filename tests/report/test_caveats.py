@@ -160,7 +160,7 @@ def test_what_another_choice_brings_along(made_up_study):
 
     found = told(made_up_study(init=["he", "fixup"], brings=brings))
     assert found["brought"] == (
-        "model is not the same everywhere (fixup_mlp, mlp): a choice brings it."
+        "model is not the same everywhere (fixup_mlp and mlp): a choice brings it."
     )
 
 
@@ -178,7 +178,7 @@ def test_runs_that_nobody_should_compare(made_up_study):
         made_up_study(name="more", init=["xavier"], change=elsewhere),
     )
     assert found["data"] == "Runs that are compared had different data: hashes.data differs."
-    assert "versions of torch (2.15.0, 2.14.0)" in found["environment"]
+    assert "versions of torch (2.15.0 and 2.14.0)" in found["environment"]
 
 
 def test_what_cannot_be_read_comes_first(made_up_study):

@@ -208,6 +208,12 @@ def test_curves_are_means_of_the_runs_with_students_bands(rated, by):
                 assert [there.min(), there.max()] == pytest.approx([middle - reach, middle + reach])
 
 
+@pytest.mark.parametrize("by", ["epoch", "step"])
+def test_there_is_nothing_between_epochs(made_up_study, by):
+    axes = curves(only(made_up_study(epochs=3)), by).axes[0]
+    assert all(at == int(at) for at in axes.get_xticks())
+
+
 def test_a_run_that_diverged_ends_in_a_cross(making_up, tmp_path):
     folder = making_up(
         tmp_path / "first", lambda cell, seed: "diverged" if seed == 0 else 0.9, epochs=4
@@ -248,6 +254,9 @@ def test_sensitivity_draws_each_rate_and_divergence_as_such(rated):
         low = axes.get_ylim()[0]
         assert ((low < crosses[:, 1]) & (crosses[:, 1] < SCALE * cells["mean"].min())).all()
         assert len(marks(axes)) == part["n"].sum()
+        (strip,) = [patch for patch in axes.patches if patch.get_y() == low]
+        under = [bar.lines[2][0].get_zorder() for bar in axes.containers]
+        assert max(under) < strip.get_zorder()  # no interval reaches into it
     _, xavier = [line for line in figure.axes[1].lines if line.is_dashed()]
     assert tick(figure.axes[0].yaxis, "diverged") == pytest.approx(xavier.get_ydata()[-1])
 
@@ -377,10 +386,15 @@ def test_profiles_step_where_shares_rise(rated):
     figure = profiles(rated)
     for axes, measure in zip(figure.axes, ("step", "seconds"), strict=True):
         lines = table[table["measure"] == measure].groupby(["optimizer", "init"])
+        asides = []
         for line, (_, part) in zip(axes.lines, lines, strict=True):
             assert line.get_xdata()[:-1] == pytest.approx(part["tau"].to_numpy(float))
-            assert line.get_ydata()[:-1] == pytest.approx(part["share"].to_numpy(float))
+            aside = line.get_ydata()[:-1] - part["share"].to_numpy(float)
+            assert aside == pytest.approx(aside[0])
+            asides.append(aside[0])
             assert line.get_drawstyle() == "steps-post"
+        assert np.diff(asides) == pytest.approx(0.06 / len(asides))  # none hides another
+        assert sum(asides) == pytest.approx(0)
 
 
 # ------------------------------------------------------------------------------------ what is there

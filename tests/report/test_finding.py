@@ -39,8 +39,8 @@ def test_the_sentence_of_the_finding(made_up_study):
     assert best.startswith("The best test/acc is that of sgd + he: 91.2 % [")
     assert best.endswith("], n = 10 seeds.")
     assert f"He beats xavier under sgd by 1.2 points [{ends[0]}, {ends[1]}], n = 10 seeds; " in init
-    assert "; under adam " in init
-    assert " do not differ significantly (" in init.partition("; ")[2]
+    assert "; under adam, " in init
+    assert " does not differ significantly from " in init.partition("; ")[2]
     assert "from he by 1.2 points [" in optimizer
     assert shares.startswith("Of the variance of test/acc the init explains ")
 
@@ -54,7 +54,9 @@ def test_several_levels(made_up_study):
     )
     init = sentences(folder)[1]
     assert init.startswith("He beats xavier under adam by 10.0 points [")
-    assert "n = 10 seeds, and zeros too, while he and lecun do not differ significantly (" in init
+    assert (
+        "n = 10 seeds, and zeros too, while he does not differ significantly from lecun (" in init
+    )
     assert "he is better by 0.1 points" in init
 
 
@@ -128,3 +130,4 @@ def test_numbers_and_names():
     )
     assert (name(row, ["data"]), name(row, ["init"]), plain(1e-5)) == ("data=a", "he", "1e-05")
     assert listed(["a", "b", "c"], most=2) == "a, b and 1 more"
+    assert (listed(["a", "b", "c"]), listed(["a"])) == ("a, b and c", "a")

@@ -70,7 +70,7 @@ def test_all_of_it_on_one_page(made_up_study, report, tmp_path):
     ]  # fmt: skip
     assert "- 20 runs: 18 done, 2 diverged.\n" in page
     assert "- Of 20 runs those where optimizer in ('sgd', 'adam').\n" in page
-    assert "- diverged: 2 of 20 runs diverged (sgd + he: 1, sgd + xavier: 1)." in page
+    assert "- diverged: 2 of 20 runs diverged (sgd + he: 1 and sgd + xavier: 1)." in page
     assert "| init | adam | sgd |" in page
 
 

@@ -111,11 +111,11 @@ def _difference(study: Study, levels: list[str], under: str, rows: pd.DataFrame)
         widest = max(close, key=lambda pair: pair["difference"])
         most = "at most, " if len(close) > 1 else ""
         told.append(
-            f"{'' if apart else f'{under} '}{best} and {listed([other(pair) for pair in close])}"
-            " do not differ significantly"
+            f"{'' if apart else f'{under}, '}{best} does not differ significantly from"
+            f" {listed([other(pair) for pair in close])}"
             f" ({most}{widest['a']} is better {size(widest, study.metric)})"
         )
-    return ", while ".join(told) or f"{under} too few seeds are shared to compare {listed(levels)}"
+    return ", while ".join(told) or f"{under}, too few seeds are shared to compare {listed(levels)}"
 
 
 def _under(context: pd.Series) -> str:

@@ -89,7 +89,9 @@ def recommend(
     problems = arms.groupby(study.problem, dropna=False) if study.problem else [((), arms)]
     found = []
     for _, problem in problems:
-        ranking = ranked(problem[problem["n"] > 0], "selection", study.objective.mode)
+        # Arms stand by the reported metric, which must not decide between equals on validation.
+        done = problem[problem["n"] > 0].sort_values(study.factors, kind="stable")
+        ranking = ranked(done, "selection", study.objective.mode)
         if len(ranking):
             found.append(_recommend(study, statistics, ranking, folder, compose))
     return found

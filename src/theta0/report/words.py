@@ -89,10 +89,11 @@ def plain(value: Any) -> str:
 
 
 def listed(words: Sequence[str], most: int = 5) -> str:
-    """`a, b and 3 more`."""
-    if len(words) <= most:
-        return ", ".join(words)
-    return f"{', '.join(words[:most])} and {len(words) - most} more"
+    """`a, b and c`, `a, b and 3 more`."""
+    if len(words) > most:
+        words = [*words[:most], f"{len(words) - most} more"]
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def seeds(n: int) -> str:

@@ -44,7 +44,7 @@ def curves(problem: Problem, by: By) -> Figure | None:
         axis.set_title(title)
         axis.set(xlabel=AXIS[by])
         frame(axis, "y", least, most)
-        frame(axis, "x", 0, right)
+        frame(axis, "x", 0, right, whole=by != "seconds")
         for _, arm in part.iterrows():
             look = looks.of(arm)
             line = means[means["cell"] == arm["cell"]]

@@ -3,9 +3,11 @@
 from matplotlib.figure import Figure
 
 from theta0.report.figures.problem import Problem
-from theta0.report.figures.style import ends, frame, legend, panels
+from theta0.report.figures.style import ends, frame, legend, panels, spread
 
 MEASURES = {"step": "steps", "seconds": "seconds"}
+APART = (-0.03, 0.03)
+"""Lines stand so far aside from their shares, each elsewhere: many would hide each other."""
 
 
 def profiles(problem: Problem) -> Figure | None:
@@ -22,10 +24,11 @@ def profiles(problem: Problem) -> Figure | None:
         part = table[table["measure"] == measure]
         furthest = 1.1 * ends(part["tau"].astype(float))[1]
         frame(axis, "x", 1, furthest, log=True)
-        for _, line in part.groupby(looks.method, dropna=False, sort=True):
+        lines = [line for _, line in part.groupby(looks.method, dropna=False, sort=True)]
+        for line, aside in zip(lines, spread(APART, len(lines)), strict=True):
             look = looks.of(line.iloc[0])
             tau = [*line["tau"], furthest]
-            share = [*line["share"], line["share"].iloc[-1]]
+            share = [*(line["share"] + aside), line["share"].iloc[-1] + aside]
             axis.step(
                 tau, share, where="post", color=look.colour, ls=look.dash, marker=look.marker,
                 markersize=3, markevery=slice(0, len(line)),

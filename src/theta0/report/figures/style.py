@@ -71,8 +71,10 @@ STYLE = {
 
 MEAN: dict[str, Any] = {"zorder": 3, "markeredgecolor": "white", "markeredgewidth": 0.5}
 SEED: dict[str, Any] = {"s": 7, "alpha": 0.45, "linewidths": 0, "zorder": 2}
+STRIP: dict[str, Any] = {"color": FAINT, "linewidth": 0, "zorder": 3.5}
 LOST: dict[str, Any] = {"s": 11, "marker": "x", "linewidths": 0.8, "zorder": 4, "clip_on": False}
-"""How a mean is drawn, a seed's run behind it, and one that diverged."""
+"""How a mean is drawn, a seed's run behind it, the strip over whatever goes beyond the axis, and a
+run that diverged."""
 
 
 # --------------------------------------------------------------------------- who is drawn, and how
@@ -231,6 +233,7 @@ def frame(
     log: bool = False,
     gutter: str = "",
     above: bool = False,
+    whole: bool = False,
 ) -> tuple[float, float]:
     """Limits and ticks of an axis ("x" or "y") that holds values from low to high.
 
@@ -238,6 +241,7 @@ def frame(
         log: whether the scale is logarithmic; low must then be positive.
         gutter: what runs without a value are called, for which a grey strip is left.
         above: whether it lies beyond the largest values, else below the least.
+        whole: whether there is nothing between whole numbers.
 
     Returns:
         From where to where in the gutter marks may stand.
@@ -247,12 +251,12 @@ def frame(
     span = (last - first) or 0.1 * abs(first) or 1.0
     least, most = first - 0.06 * span, last + 0.06 * span
     strip = (most, most + 0.2 * span) if above else (least - 0.2 * span, least)
-    ticks = _ticks(low, high, log)
+    ticks = _ticks(low, high, log, whole)
     labels = [short(tick) for tick in ticks]
     if gutter:
         least, most = min(least, strip[0]), max(most, strip[1])
         shade = axes.axvspan if axis == "x" else axes.axhspan
-        shade(*(float(back(end)) for end in strip), color=FAINT, linewidth=0, zorder=0)
+        shade(*(float(back(end)) for end in strip), **STRIP)
         ticks, labels = [*ticks, float(back(sum(strip) / 2))], [*labels, gutter]
     if log:
         axes.set(**{f"{axis}scale": "log"})
@@ -264,9 +268,9 @@ def frame(
     return float(back(strip[0] + inset)), float(back(strip[1] - inset))
 
 
-def _ticks(low: float, high: float, log: bool) -> list[float]:
+def _ticks(low: float, high: float, log: bool, whole: bool) -> list[float]:
     margin = 1e-9 * (high - low)
-    locators: list[Locator] = [MaxNLocator(5, steps=[1, 2, 2.5, 5, 10])]
+    locators: list[Locator] = [MaxNLocator(5, steps=[1, 2, 2.5, 5, 10], integer=whole)]
     if log:
         locators = [*(LogLocator(subs=subs) for subs in ((1,), (1, 3), (1, 2, 5))), *locators]
     for locator in locators:

@@ -26,6 +26,8 @@
     build(document.createElementNS(SVG, tag), attributes, children);
 
   const finite = (value) => typeof value === "number" && Number.isFinite(value);
+  /** A line does not end between a number and what it belongs to. */
+  const tight = (text) => text.replace(/(?<=\d) (?=%)|(?<=\bn) (?==)|(?<=\bn =) |(?<=\[\S+,) /g, "\u00a0");
   const fixed = (value, digits) => (finite(value) ? value.toFixed(digits).replace("-", "−") : "–");
   const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 
@@ -270,7 +272,7 @@
   // ------------------------------------------------------------------------------- summary, tables
 
   function drawSummary() {
-    const list = (items, name) => (items.length ? h("ul", { class: name }, items.map((item) => h("li", {}, item))) : null);
+    const list = (items, name) => (items.length ? h("ul", { class: name }, items.map((item) => h("li", {}, tight(item)))) : null);
     $("#study").textContent = page.study;
     const ends = [...grouped(page.runs, (run) => of("status", run))].map(([status, runs]) => `${runs.length} ${status}`);
     const filtered = page.where ? ` Of ${page.total} those where ${page.where}.` : "";
@@ -278,12 +280,12 @@
       + `Chosen by ${page.objective.metric} (${page.objective.mode}).`;
     $("#summary").replaceChildren(
       h("h2", {}, "Finding"),
-      ...page.findings.map((line, place) => h("p", { class: place ? null : "lead" }, line)),
+      ...page.findings.map((line, place) => h("p", { class: place ? null : "lead" }, tight(line))),
       ...page.recommendations.flatMap((each) => [
         h("h2", {}, `Use ${each.choice}${each.problem ? ` on ${each.problem}` : ""}`),
         list(each.evidence, "plain"),
         h("p", {}, h("strong", { class: `sure ${each.sure}` }, `Confidence: ${each.sure}`),
-          each.doubts.length ? ` (${each.doubts.join("; ")})` : ""),
+          each.doubts.length ? tight(` (${each.doubts.join("; ")})`) : ""),
         each.next.length ? h("p", {}, "To try next:") : null,
         list(each.next),
         each.command ? h("pre", { tabindex: "0", "aria-label": "Command" }, h("code", {}, each.command)) : null,
@@ -453,9 +455,12 @@
       }
     }
     const more = groups.length - lines.length;
-    $("#curves-note").textContent = `Lines: means over the runs that are done and got that far; bands: their intervals of 95 %`
-      + ` (Student’s), cut off where no run has been.${more > 0 && known ? ` The best ${lines.length} of ${groups.length} on validation are drawn.` : ""}`
-      + `${page.curves.stride > 1 ? ` One epoch in ${page.curves.stride} is drawn.` : ""}`;
+    const averages = "means over the runs that are done and got that far";
+    $("#curves-note").textContent = (each
+      ? `Lines: runs; a cross: it diverged there. Below: ${averages}, with their intervals of 95 % (Student’s).`
+      : `Lines: ${averages}; bands: their intervals of 95 % (Student’s), cut off where no run has been.`)
+      + (more > 0 && known ? ` The best ${lines.length} of ${groups.length} on validation are drawn.` : "")
+      + (page.curves.stride > 1 ? ` One epoch in ${page.curves.stride} is drawn.` : "");
     if (!ends.length) {
       host.replaceChildren(h("p", { class: "note" }, "No run has a curve to show."));
       $("#legend").replaceChildren();
@@ -463,7 +468,7 @@
       return;
     }
     const extent = (values) => values.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [Infinity, -Infinity]);
-    const [left, right, top, bottom] = [52, 12, 10, 40];
+    const [left, right, top, bottom] = [52, 12, 26, 40];
     const width = host.clientWidth;
     const [x0, x1] = extent(places), [y0, y1] = extent(ends);
     const toX = scale(x0, x1, left, width - right), toY = scale(y0, y1, HEIGHT - bottom, top, log);
@@ -477,7 +482,7 @@
       drawing.append(s("text", { class: "tick middle", x: toX(tick), y: HEIGHT - bottom + 20 }, short(tick)));
     }
     drawing.append(s("text", { class: "tick end", x: width - right, y: HEIGHT - 4 }, by === "seconds" ? "seconds of fit" : by),
-      s("text", { class: "tick halo", x: left + 4, y: top + 6 }, title(metric)));
+      s("text", { class: "tick", x: left, y: 12 }, title(metric)));
     const frame = s("rect", { x: left, y: top - 2, width: width - left - right, height: HEIGHT - top - bottom + 4 });
     drawing.append(s("clipPath", { id: "frame" }, frame));
     const below = log ? y0 / 10 : -Infinity; // a logarithm has no place for less than nothing
@@ -492,7 +497,11 @@
     for (const { runs, means, tone } of lines) {
       if (each) {
         const d = runs.map((run) => path([...points(run, y, drawable)].map((row) => [toX(x[row]), toY(y[row])]))).join("");
-        drawing.append(s("path", { class: "thin", d, ...style(tone) }));
+        const lost = runs.filter((run) => of("status", run) === "diverged")
+          .flatMap((run) => [...points(run, y, drawable)].slice(-1));
+        const crosses = lost.map((row) => `M${toX(x[row]) - 4} ${toY(y[row]) - 4}l8 8m0-8l-8 8`).join("");
+        drawing.append(s("path", { class: "thin", d, ...style(tone) }),
+          s("path", { class: "line", d: crosses, "--color": style(tone)["--color"] }));
       } else if (means.length === 1) {
         drawing.append(s("circle", { class: "dot", cx: toX(means[0].x), cy: toY(means[0].y), r: 4, ...style(tone) }));
       } else drawing.append(s("path", { class: "line", d: path(means.map((m) => [toX(m.x), toY(m.y)])), ...style(tone) }));
@@ -805,6 +814,16 @@
   $("#query").addEventListener("input", () => {
     state.words = $("#query").value.toLowerCase().split(/\s+/).filter(Boolean);
     refresh();
+  });
+  // A list of choices closes when one goes elsewhere, or leaves it by Escape.
+  addEventListener("click", ({ target }) => {
+    for (const pick of document.querySelectorAll(".pick[open]")) pick.open = pick.contains(target);
+  });
+  addEventListener("keydown", (event) => {
+    const pick = event.key === "Escape" && event.target.closest(".pick[open]");
+    if (!pick) return;
+    pick.open = false;
+    pick.firstChild.focus();
   });
   for (const id of ["metric", "by", "of", "log", "each"]) $(`#curve-${id}`).addEventListener("change", drawCurves);
   $("#more").addEventListener("click", () => {
