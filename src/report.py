@@ -8,7 +8,7 @@ from theta0 import cli
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="report")
 def main(config: DictConfig) -> None:
-    from theta0.report import report
+    from theta0.report.program import report
 
     cli.attempt(report, config)
 

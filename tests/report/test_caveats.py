@@ -26,10 +26,11 @@ def test_a_sound_study_has_none(made_up_study):
          "2 of 6 runs failed (adam + xavier: 2). The first: it went wrong. They count nowhere; "
          "rerun=failed tries them again."),
         ("diverged", "diverged",
-         "2 of 6 runs diverged (adam + xavier: 2). They count as the worst where runs are compared,"
-         " and in no mean."),
+         "2 of 6 runs diverged (adam + xavier: 2). They count as the worst where runs are compared "
+         "and settings chosen, and in no mean."),
         ("pruned", "pruned",
-         "2 of 6 runs were pruned (adam + xavier: 2). They were stopped early and count nowhere."),
+         "2 of 6 runs were pruned (adam + xavier: 2). They count as the worst where settings are "
+         "chosen, and in no mean."),
         ("running", "unfinished",
          "2 of 6 runs are unfinished (adam + xavier: 2). They count nowhere; the same command "
          "continues them."),
@@ -189,3 +190,65 @@ def test_what_cannot_be_read_comes_first(made_up_study):
     first = caveats(study, analyse(study))[0]
     assert first.kind == "broken"
     assert first.text.startswith(str(broken))
+
+
+def test_tuned_more_and_less(made_up_study):
+    def outcome(cell, seed):
+        fits = cell["optimizer"] == "adam" or cell["optimizer.lr"] == 0.1
+        return 0.9 if fits else None
+
+    folder = made_up_study(outcome, optimizer=["adam", "sgd"], optimizer__lr=[0.01, 0.1])
+    assert told(folder)["untuned"] == (
+        "Optimizers are compared at different numbers of settings (2 for adam and 1 for sgd):"
+        " what was tuned less may look worse than it is."
+    )
+
+
+def test_an_edge_of_what_is_no_rate(made_up_study):
+    """A larger momentum may be worth a word; a value of it is not, nor is anything of a switch."""
+
+    def outcome(cell, seed):
+        return 0.5 + cell["optimizer.momentum"] / 10 + 0.1 * cell["optimizer.nesterov"]
+
+    study = read([
+        made_up_study(outcome, optimizer__momentum=[0.5, 0.9], optimizer__nesterov=[False, True])
+    ])  # fmt: skip
+    (edge,) = edges(study, analyse(study).cells)
+    assert (edge.setting, edge.value, edge.largest, edge.beyond) == (
+        "optimizer.momentum", 0.9, True, None,
+    )  # fmt: skip
+
+
+def test_a_rate_beyond_the_edge_is_a_decade_away_at_most(made_up_study):
+    study = read(
+        [made_up_study(lambda cell, seed: cell["optimizer.lr"], optimizer__lr=[1e-4, 0.1])]
+    )
+    (edge,) = edges(study, analyse(study).cells)
+    assert edge.beyond == pytest.approx(1.0)
+
+
+def test_seeds_that_are_crossed(made_up_study):
+    """Nine runs a cell, but three θ₀ and three orders: fewer independent ones."""
+
+    def crossed(content):
+        seed = content["config"]["seed"]
+        content["seeds"].init, content["seeds"].order = seed // 3, seed % 3
+
+    assert "crossed" not in told(made_up_study(init=["he", "xavier"], seeds=range(9)))
+    folder = made_up_study(name="b", init=["he", "xavier"], seeds=range(9), change=crossed)
+    assert told(folder)["crossed"].startswith(
+        "Runs of a cell share some values of seeds.init and seeds.order: "
+    )
+
+
+def test_runs_without_the_metric_are_told(made_up_study):
+    def change(content):
+        if content["config"]["seed"] == 1:
+            content["metrics"]["test/acc"] = None
+
+    folder = made_up_study(init=["he", "xavier"], change=change)
+    study = read([folder])
+    assert study.metric == "test/acc"
+    assert told(folder)["metric"] == (
+        "2 of 10 runs that are done lack test/acc: they count nowhere."
+    )

@@ -192,6 +192,18 @@ def test_who_does_worse_and_diverges_does_not_lead(made_up_study):
     assert arms.set_index("init")["leading"].to_dict() == {"he": True, "normal": False}
 
 
+def test_who_is_better_on_the_seeds_that_are_shared_leads_too(made_up_study):
+    """The best mean is that of runs whose seeds the other has not."""
+
+    def outcome(cell, seed):
+        if cell["init"] == "xavier":
+            return 0.82 + seed / 1000 if seed < 6 else None
+        return 0.8 + (seed % 3) / 1000 if seed < 6 else 0.95
+
+    arms = analyse(read([made_up_study(outcome, init=["he", "xavier"], seeds=range(20))])).arms
+    assert arms[["init", "leading"]].to_numpy().tolist() == [["he", True], ["xavier", True]]
+
+
 def test_each_problem_has_its_leading(made_up_study):
     def outcome(cell, seed):
         better = {"a": "he", "b": "xavier"}[cell["data"]]

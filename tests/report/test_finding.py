@@ -1,12 +1,14 @@
 """Sentences, from numbers that are known."""
 
+import re
+
 import numpy as np
 import pytest
 
 from theta0.report.finding import findings
 from theta0.report.statistics import analyse
 from theta0.report.study import read
-from theta0.report.words import Unit, fixed, listed, name, plain, probability, short
+from theta0.report.words import Unit, fixed, listed, name, probability, short
 
 
 def sentences(folder, **options) -> list[str]:
@@ -69,6 +71,68 @@ def test_divergence_decides(made_up_study):
     assert init == "He beats xavier under adam on 9.5 of 10 seeds, a run having diverged on 9."
 
 
+def test_a_level_that_wins_on_the_seeds_that_are_shared(made_up_study):
+    """He has the best mean, over seeds that Xavier has not; where both are, Xavier is better."""
+
+    def outcome(cell, seed):
+        if cell["init"] != "he" and seed >= 5:
+            return None
+        by = {"he": 0.0, "xavier": 0.02, "zeros": -0.1}[cell["init"]]
+        return (0.8 if seed < 5 else 0.95) + by + noise(seed, len(cell["init"])) / 100
+
+    folder = made_up_study(outcome, init=["he", "xavier", "zeros"], seeds=range(10))
+    init = sentences(folder)[1]
+    assert re.match(r"He beats zeros under adam by 10\.\d", init)
+    assert re.search(r", while xavier beats he under adam by [12]\.\d", init)
+    assert "too" not in init
+
+
+def test_contexts_without_a_value_are_told(made_up_study):
+    """Adam has no momentum: its context is told as SGD's are."""
+
+    def without(content):
+        if content["choices"]["optimizer"] == "adam":
+            del content["config"]["optimizer"]["momentum"]
+
+    def outcome(cell, seed):
+        if cell["optimizer"] == "adam" and cell["optimizer.momentum"] == 0.9:
+            return None
+        return 0.9 + 0.02 * (cell["init"] == "he") + noise(seed, len(cell["init"]))
+
+    folder = made_up_study(
+        outcome, change=without, optimizer=["adam", "sgd"], init=["he", "xavier"],
+        optimizer__momentum=[0.0, 0.9],
+    )  # fmt: skip
+    init = sentences(folder, compare=["optimizer.momentum"])[1]
+    assert "under adam with optimizer.momentum=none" in init
+    assert "under sgd with optimizer.momentum=0.9" in init
+
+
+def test_inits_that_share_no_seed(made_up_study):
+    """What they differ by may be the seeds': nothing of the variance is told."""
+
+    def outcome(cell, seed):
+        return None if (cell["init"] == "he") == (seed > 4) else 0.9 + noise(seed, 1)
+
+    folder = made_up_study(
+        outcome, init=["he", "xavier"], optimizer=["adam", "sgd"], seeds=range(10)
+    )
+    told = sentences(folder)
+    assert not any("variance" in sentence for sentence in told)
+    assert "too few seeds are shared to compare" in told[1]
+
+
+def test_the_variance_is_that_of_runs_that_are_done(made_up_study):
+    def outcome(cell, seed):
+        lost = cell["optimizer"] == "sgd" and seed == 0
+        return "diverged" if lost else 0.9 + noise(seed, len(cell["init"] + cell["optimizer"]))
+
+    folder = made_up_study(outcome, init=["he", "xavier"], optimizer=["adam", "sgd"])
+    assert sentences(folder)[-1].startswith(
+        "Of the variance of test/acc among the runs that are done the init explains "
+    )
+
+
 def test_losses_are_told_as_they_are(made_up_study):
     def outcome(cell, seed):
         return 0.9 + 0.05 * (cell["init"] == "he") + noise(seed, 1 + (cell["init"] == "he"))
@@ -128,6 +192,6 @@ def test_numbers_and_names():
     assert name(row, ["optimizer", "init", "data", "optimizer.lr"]) == (
         "adam + he (data=a, optimizer.lr=0.1)"
     )
-    assert (name(row, ["data"]), name(row, ["init"]), plain(1e-5)) == ("data=a", "he", "1e-05")
+    assert (name(row, ["data"]), name(row, ["init"])) == ("data=a", "he")
     assert listed(["a", "b", "c"], most=2) == "a, b and 1 more"
     assert (listed(["a", "b", "c"]), listed(["a"])) == ("a, b and c", "a")

@@ -31,6 +31,22 @@ def test_the_interquartile_mean_over_problems_resamples_each_by_itself(made_up_s
         assert (row["iqm_low"], row["iqm_high"]) == pytest.approx(tuple(ends))
 
 
+def test_who_has_solved_fewer_problems_comes_after(made_up_study):
+    """SGD diverges on all of the hard one: the easy one alone would put it first."""
+
+    def outcome(cell, seed):
+        hard = cell["data"] == "hard"
+        if hard and cell["optimizer"] == "sgd":
+            return "diverged"
+        return (0.5 if hard else 0.9) + seed / 1000
+
+    folder = made_up_study(outcome, optimizer=["adam", "sgd"], data=["easy", "hard"])
+    overall = analyse(read([folder])).overall
+    assert overall[["optimizer", "problems", "n", "diverged"]].to_numpy().tolist() == [
+        ["adam", 2, 10, 0], ["sgd", 1, 5, 5],
+    ]  # fmt: skip
+
+
 def test_one_problem_has_none(made_up_study):
     overall = analyse(read([made_up_study()])).overall
     assert len(overall) == 0
@@ -39,6 +55,7 @@ def test_one_problem_has_none(made_up_study):
         "init",
         "problems",
         "n",
+        "diverged",
         "iqm",
         "iqm_low",
         "iqm_high",

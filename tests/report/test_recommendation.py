@@ -2,12 +2,14 @@
 
 import copy
 import functools
+import shlex
 from pathlib import Path
 
 import hydra
 import numpy as np
 import pytest
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from theta0.identity import choices_of, config_hash, register_resolvers, resolve
 from theta0.report.recommendation import recommend
@@ -116,7 +118,24 @@ def test_what_was_not_tuned_is_no_better_than_moderate(made_up_study, recommende
     (found,) = recommended(made_up_study(outcome, optimizer=["adam", "sgd"], seeds=range(10)))
     assert found.sure == "moderate"
     assert found.doubts == ["optimizers were compared at one learning rate each"]
-    assert found.next == ["several values of optimizer.lr for each optimizer"]
+    assert found.next == ["several values of optimizer.lr, as many for each optimizer"]
+
+
+def test_who_was_tuned_less_may_look_worse(made_up_study, recommended):
+    def outcome(cell, seed):
+        if cell["optimizer"] == "sgd" and cell["optimizer.lr"] != 0.1:
+            return None
+        return 0.9 - 0.5 * (cell["optimizer"] == "sgd") + luck(cell, seed)
+
+    (found,) = recommended(
+        made_up_study(
+            outcome, optimizer=["adam", "sgd"], optimizer__lr=[0.01, 0.1, 1.0], seeds=range(10)
+        )
+    )
+    assert found.sure == "moderate"
+    assert found.doubts[-1] == (
+        "optimizers were compared at different numbers of settings (3 for adam and 1 for sgd)"
+    )
 
 
 def test_few_seeds_are_no_evidence(made_up_study, recommended):
@@ -144,8 +163,11 @@ def test_each_problem_has_its_own(made_up_study, recommended, tmp_path):
         ("data=digits", "adam + he"), ("data=mnist", "adam + xavier"),
     ]  # fmt: skip
     files = sorted(path.name for path in (tmp_path / "experiment").iterdir())
-    assert files == ["recommended-data=digits.yaml", "recommended-data=mnist.yaml"]
-    assert "experiment=recommended-data=mnist" in found[1].command
+    assert files == ["recommended-data-digits.yaml", "recommended-data-mnist.yaml"]
+    assert " experiment=recommended-data-mnist " in found[1].command
+    for one in found:  # that Hydra can read
+        words = [word for word in shlex.split(one.command) if word.startswith(("experiment", "~"))]
+        assert OverridesParser.create().parse_overrides(words)
 
 
 def test_the_file_composes_to_the_run(made_up_study, recommended, compose, tmp_path):

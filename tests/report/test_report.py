@@ -10,6 +10,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 import theta0.report.figures
+import theta0.report.report
 from theta0.cli import _verbatim
 from theta0.report.statistics import analyse
 from theta0.report.study import read
@@ -162,6 +163,20 @@ def test_mistakes_are_told_in_a_line(made_up_study, report, tmp_path, words, lin
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_mistake_is_told_before_anything_heavy_is_imported(tmp_path):
+    program = (
+        "import runpy, sys\n"
+        "try: runpy.run_path(sys.argv[1], run_name='__main__')\n"
+        "finally: print({'pandas', 'scipy', 'matplotlib', 'torch'} & sys.modules.keys())"
+    )
+    words = ["-c", program.replace("sys.argv[1]", repr(f"{ROOT}/src/report.py")), "study=none"]
+    done = subprocess.run(
+        [sys.executable, *words], cwd=tmp_path, capture_output=True, text=True,
+        env={"PYTHONPATH": str(ROOT / "src")},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "set()\n")
+
+
 def test_a_run_is_no_study(made_up_study, report):
     folder = made_up_study(two_by_two, seeds=[0])
     (run,) = folder.iterdir()
@@ -235,7 +250,7 @@ def test_a_sweep_ends_as_it_should_without_its_report(
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(theta0.report, "make", fail)
+    monkeypatch.setattr(theta0.report.report, "make", fail)
     ran = in_process(tmp_path, *SHORT)
     assert ran.code == 1
     *_, told, last = ran.out.splitlines()

@@ -130,8 +130,25 @@ def test_broken_metrics_are_told_too(made_up_study):
     (line,) = study.broken
     assert line.startswith(f"{first}: cannot be read: ")
     assert "\n" not in line
+    for text in ("epoch,step,seconds,val/acc\n0,8,1.0,good\n", "epoch,step,seconds\n0,,1.0\n"):
+        first.write_text(text)
+        (line,) = read([folder]).broken
+        assert line.startswith(f"{first}: cannot be read: ")
     first.write_text("step,train/loss_step\n0,2.3\n")  # it ended before its first epoch
     assert read([folder]).broken == []
+
+
+def test_a_mode_that_contradicts_the_objective(made_up_study):
+    folder = made_up_study(seeds=[0])
+    for metric in (None, "test/acc"):
+        with pytest.raises(ConfigError, match=r"^mode=min: the runs' objective is max test/acc$"):
+            read([folder], metric=metric, mode="min")
+
+
+def test_a_key_that_is_asked_for_twice_is_compared_once(made_up_study):
+    folder = made_up_study(optimizer__lr=[0.1, 1.0], seeds=[0])
+    study = read([folder], compare=["optimizer.lr", "optimizer.lr"])
+    assert study.factors == ["optimizer", "init", "optimizer.lr"]
 
 
 def test_what_is_no_study(made_up_study, tmp_path):

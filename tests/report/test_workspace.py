@@ -8,7 +8,7 @@ from matplotlib.image import imsave
 
 import theta0.report.figures
 from theta0.errors import ConfigError
-from theta0.report import Report
+from theta0.report.report import Report
 from theta0.report.statistics import analyse
 from theta0.report.study import read
 from theta0.report.tables import tables

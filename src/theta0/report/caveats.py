@@ -10,9 +10,14 @@ from statsmodels.stats.power import TTestPower
 
 from theta0.report.statistics import Statistics
 from theta0.report.statistics.bootstrap import FEWEST
-from theta0.report.study import Study
-from theta0.report.words import listed, name, plain
+from theta0.report.statistics.comparisons import ALPHA
+from theta0.report.study import SEEDS, Study
+from theta0.report.words import listed, name
+from theta0.sweep.runs import plain
 from theta0.sweep.table import varied_groups
+
+RATES = ("lr", "weight_decay")
+"""Settings that are any positive numbers, and are tried by factors."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,7 @@ class Caveat:
 
     Attributes:
         kind: broken, left_out, data, failed, diverged, pruned, unfinished, missing, unbalanced,
-            edge, untuned, few, metric, brought or environment.
+            edge, untuned, few, crossed, metric, brought or environment.
         text: a sentence.
     """
 
@@ -39,7 +44,8 @@ class Edge:
         setting: the key.
         value: the best.
         largest: whether it is the largest, else the smallest.
-        beyond: a value to try: as far from it as its neighbour, by ratio where all are positive.
+        beyond: a rate to try: as far from it as its neighbour, by ratio, but a decade at most;
+            None of what is no rate, where the next value may mean nothing.
     """
 
     cell: str
@@ -47,7 +53,7 @@ class Edge:
     setting: str
     value: float
     largest: bool
-    beyond: float
+    beyond: float | None
 
 
 def caveats(study: Study, statistics: Statistics) -> list[Caveat]:
@@ -60,6 +66,7 @@ def caveats(study: Study, statistics: Statistics) -> list[Caveat]:
         _edges(study, statistics.cells),
         _untuned(study, statistics.cells),
         _few(statistics),
+        _crossed(study, statistics.arms),
         _metric(study),
         _brought(study),
         (Caveat("left_out", line) for line in study.notes),
@@ -81,8 +88,9 @@ def _runs(study: Study) -> Iterator[Caveat]:
     runs = study.runs
     consequences = {
         "failed": "They count nowhere; rerun=failed tries them again.",
-        "diverged": "They count as the worst where runs are compared, and in no mean.",
-        "pruned": "They were stopped early and count nowhere.",
+        "diverged": "They count as the worst where runs are compared and settings chosen, and in no"
+        " mean.",
+        "pruned": "They count as the worst where settings are chosen, and in no mean.",
         "unfinished": "They count nowhere; the same command continues them.",
     }
     status = runs["status"].replace({"running": "unfinished", "interrupted": "unfinished"})
@@ -150,16 +158,19 @@ def edges(study: Study, cells: pd.DataFrame) -> list[Edge]:
     for _, arm in cells.groupby(study.factors, dropna=False, sort=False):
         chosen = arm[arm["chosen"]].iloc[0]
         for setting in study.settings:
-            tried = pd.to_numeric(arm[setting], errors="coerce").dropna().sort_values().unique()
-            if len(tried) < 2 or chosen["n"] == 0 or chosen[setting] not in (tried[0], tried[-1]):
+            if pd.api.types.is_bool_dtype(arm[setting]):
                 continue
-            largest = chosen[setting] == tried[-1]
+            tried = pd.to_numeric(arm[setting], errors="coerce").dropna().sort_values().unique()
+            best = pd.to_numeric(chosen[setting], errors="coerce")
+            if len(tried) < 2 or chosen["n"] == 0 or best not in (tried[0], tried[-1]):
+                continue
+            largest = best == tried[-1]
             value, neighbour = tried[[-1, -2]] if largest else tried[[0, 1]]
-            beyond = value**2 / neighbour if tried[0] > 0 else 2 * value - neighbour
+            beyond = None
+            if setting.rpartition(".")[2] in RATES and tried[0] > 0:
+                beyond = float(value * min(max(value / neighbour, 0.1), 10))
             words = name(chosen, study.factors)
-            found.append(
-                Edge(chosen["cell"], words, setting, float(value), bool(largest), float(beyond))
-            )
+            found.append(Edge(chosen["cell"], words, setting, float(value), bool(largest), beyond))
     return found
 
 
@@ -176,17 +187,25 @@ def _edges(study: Study, cells: pd.DataFrame) -> Iterator[Caveat]:
         )
 
 
-def untuned(study: Study, cells: pd.DataFrame) -> bool:
-    """Whether optimizers are compared that had one cell each: no setting was tuned."""
-    return cells["optimizer"].nunique() > 1 and not cells.duplicated(study.factors).any()
+def untuned(study: Study, cells: pd.DataFrame) -> str:
+    """How unfairly optimizers are compared, in words: at one setting each, or some at fewer than
+    others; "" where each was tuned as much."""
+    tried = cells.groupby(study.factors, dropna=False).size().groupby("optimizer").min()
+    if len(tried) < 2:
+        return ""
+    if tried.max() == 1:
+        return "at one learning rate each"
+    if tried.min() == tried.max():
+        return ""
+    counts = [f"{count} for {optimizer}" for optimizer, count in tried.items()]
+    return f"at different numbers of settings ({listed(counts)})"
 
 
 def _untuned(study: Study, cells: pd.DataFrame) -> Iterator[Caveat]:
-    if untuned(study, cells):
+    if how := untuned(study, cells):
         yield Caveat(
             "untuned",
-            "Optimizers are compared at one learning rate each: what was not tuned may look worse"
-            " than it is.",
+            f"Optimizers are compared {how}: what was tuned less may look worse than it is.",
         )
 
 
@@ -203,7 +222,8 @@ def _few(statistics: Statistics) -> Iterator[Caveat]:
     open_ = told[(told["p"].notna()) & ~told["differs"].astype(bool) & (told["both_done"] > 1)]
     if len(open_):
         pairs = int(open_["both_done"].min())
-        size = TTestPower().solve_power(nobs=pairs, alpha=0.05, power=0.8)
+        alpha = ALPHA / told.groupby("factor").size()[open_["factor"]].max()
+        size = TTestPower().solve_power(nobs=pairs, alpha=alpha, power=0.8)
         yield Caveat(
             "few",
             f"{len(open_)} of {len(told)} comparisons are not significant. With n = {pairs} pairs"
@@ -212,8 +232,28 @@ def _few(statistics: Statistics) -> Iterator[Caveat]:
         )
 
 
+def _crossed(study: Study, arms: pd.DataFrame) -> Iterator[Caveat]:
+    """Runs of a cell that share a seed with others of it, but not all of them."""
+    runs = study.runs[study.runs["cell"].isin(arms["cell"]) & (study.runs["status"] == "done")]
+    counts = runs.groupby("cell")[SEEDS].nunique()
+    n = runs.groupby("cell").size()
+    crossed = [seed for seed in SEEDS if ((counts[seed] > 1) & (counts[seed] < n)).any()]
+    if crossed:
+        yield Caveat(
+            "crossed",
+            f"Runs of a cell share some values of {listed(crossed)}: they are not independent, and"
+            " intervals and p are too small.",
+        )
+
+
 def _metric(study: Study) -> Iterator[Caveat]:
-    if study.metric == study.objective.metric and (study.runs["status"] == "done").any():
+    done = study.runs[study.runs["status"] == "done"]
+    if lacking := int(done[study.metric].isna().sum()):
+        yield Caveat(
+            "metric",
+            f"{lacking} of {len(done)} runs that are done lack {study.metric}: they count nowhere.",
+        )
+    if study.metric == study.objective.metric and len(done):
         yield Caveat(
             "metric",
             f"{study.metric} is reported, which also chose checkpoints and settings: it is better"

@@ -24,16 +24,18 @@ def curves(results: Sequence[Result], folders: Sequence[Path]) -> tuple[pd.DataF
         path = folder / "metrics.csv"
         try:
             rows = pd.read_csv(path)
-            if len(rows):  # a header alone would make every column one of objects
-                parts[number] = rows
+            # Before the first epoch there is none; a header alone would make columns of objects.
+            if "epoch" in rows and len(rows):
+                rows = rows[rows["epoch"].notna()].apply(pd.to_numeric)
+                parts[number] = rows.astype({key: KEYS[key] for key in ("epoch", "step")})
         except FileNotFoundError:
             continue
         except (OSError, ValueError) as error:
             broken.append(f"{path}: cannot be read: {first_line(error)}")
     whole = pd.concat(parts, names=["number"]) if parts else pd.DataFrame()
-    if "epoch" not in whole:
+    if whole.empty:
         return pd.DataFrame(columns=list(KEYS)).astype(KEYS), broken
-    whole = whole[whole["epoch"].notna()].reset_index("number")
+    whole = whole.reset_index("number")
     number = whole.pop("number")
     for name in ("study", "run"):
         names = pd.Series([getattr(result, name) for result in results], dtype="str")

@@ -8,9 +8,13 @@ from theta0.report.statistics import Statistics
 from theta0.report.statistics.variance import TOGETHER
 from theta0.report.study import Study
 from theta0.report.words import Unit, listed, name, probability, seeds
+from theta0.sweep.runs import plain
 
 MOST = 6
 """Contexts that are told one by one."""
+
+SOURCES = ("init", "optimizer", TOGETHER)
+"""Of variance."""
 
 
 def findings(study: Study, statistics: Statistics) -> list[str]:
@@ -22,7 +26,7 @@ def findings(study: Study, statistics: Statistics) -> list[str]:
     sentences = [
         *_best(study, statistics.arms),
         *_differences(study, statistics),
-        *_shares(study, statistics.effects),
+        *_shares(study, statistics),
     ]
     return [sentence[0].upper() + sentence[1:] + "." for sentence in sentences]
 
@@ -83,7 +87,7 @@ def _differences(study: Study, statistics: Statistics) -> Iterator[str]:
         told = []
         for _, arms in statistics.arms.groupby(others, dropna=False, sort=False):
             context = arms[others].iloc[0].astype(object)
-            here = rows[(rows[others].astype(object) == context).all(axis=1)]
+            here = rows[(rows[others].map(plain) == context.map(plain)).all(axis=1)]
             if len(here):
                 levels = list(arms[factor].astype(str))
                 told.append(_difference(study, levels, _under(context), here))
@@ -100,18 +104,21 @@ def _difference(study: Study, levels: list[str], under: str, rows: pd.DataFrame)
         return str(pair["b"] if pair["a"] == best else pair["a"])
 
     pairs.sort(key=lambda pair: levels.index(other(pair)))
-    apart = [pair for pair in pairs if pair["differs"]]
+    apart = [pair for pair in pairs if pair["differs"] and pair["a"] == best]
+    behind = [pair for pair in pairs if pair["differs"] and pair["b"] == best]
     close = [pair for pair in pairs if pd.notna(pair["p"]) and not pair["differs"]]
     told = []
     if apart:
         first, *more = apart
         too = f", and {listed([other(pair) for pair in more])} too" if more else ""
-        told.append(f"{first['a']} beats {first['b']} {under} {size(first, study.metric)}{too}")
+        told.append(f"{best} beats {first['b']} {under} {size(first, study.metric)}{too}")
+    for pair in behind:  # on the seeds that both have, which are not all of them
+        told.append(f"{pair['a']} beats {best} {under} {size(pair, study.metric)}")
     if close:
         widest = max(close, key=lambda pair: pair["difference"])
         most = "at most, " if len(close) > 1 else ""
         told.append(
-            f"{'' if apart else f'{under}, '}{best} does not differ significantly from"
+            f"{'' if told else f'{under}, '}{best} does not differ significantly from"
             f" {listed([other(pair) for pair in close])}"
             f" ({most}{widest['a']} is better {size(widest, study.metric)})"
         )
@@ -126,22 +133,24 @@ def _under(context: pd.Series) -> str:
     return " ".join([*first, *([f"with {name(context, others)}"] if others else [])])
 
 
-def _shares(study: Study, effects: pd.DataFrame) -> Iterator[str]:
+def _shares(study: Study, statistics: Statistics) -> Iterator[str]:
     """How much of the variance each factor explains, where both were varied and seeds repeated."""
+    effects = statistics.effects
+    among = " among the runs that are done" if statistics.arms["diverged"].any() else ""
     others = [factor for factor in study.factors if factor in effects]
     contexts = effects.groupby(others, dropna=False) if others else [((), effects)]
     for _, table in contexts:
         rows = table.set_index("source")
-        if not {TOGETHER, "residual"} <= set(rows.index):
+        if not {*SOURCES, "residual"} <= set(rows.index) or rows["share"].isna().any():
             continue
         shares = [
             f"{100 * rows['share'][source]:.0f} % (p {_compared(rows['p'][source])})"
-            for source in ("init", "optimizer", TOGETHER)
+            for source in SOURCES
         ]
         where = f" with {name(table.iloc[0], others)}" if others else ""
         yield (
-            f"of the variance of {study.metric}{where} the init explains {shares[0]}, the optimizer"
-            f" {shares[1]}, and the two together {shares[2]} more"
+            f"of the variance of {study.metric}{where}{among} the init explains {shares[0]}, the"
+            f" optimizer {shares[1]}, and the two together {shares[2]} more"
         )
 
 

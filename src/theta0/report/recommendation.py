@@ -78,12 +78,13 @@ class Recommendation:
 
 
 def recommend(
-    study: Study, statistics: Statistics, folder: Path, compose: Compose
+    study: Study, statistics: Statistics, folder: Path, compose: Compose, seed: int = 0
 ) -> list[Recommendation]:
     """One recommendation a problem; none where no run is done.
 
     The choice is the best on validation. Its file, folder/experiment/recommended.yaml, or one with
-    the problem behind its name where there are several, is for `--config-dir FOLDER`.
+    the problem behind its name where there are several, is for `--config-dir FOLDER`. `seed` is
+    that of the resampling.
     """
     arms = statistics.arms
     problems = arms.groupby(study.problem, dropna=False) if study.problem else [((), arms)]
@@ -93,17 +94,22 @@ def recommend(
         done = problem[problem["n"] > 0].sort_values(study.factors, kind="stable")
         ranking = ranked(done, "selection", study.objective.mode)
         if len(ranking):
-            found.append(_recommend(study, statistics, ranking, folder, compose))
+            found.append(_recommend(study, statistics, ranking, folder, compose, seed))
     return found
 
 
 def _recommend(
-    study: Study, statistics: Statistics, ranking: pd.DataFrame, folder: Path, compose: Compose
+    study: Study,
+    statistics: Statistics,
+    ranking: pd.DataFrame,
+    folder: Path,
+    compose: Compose,
+    seed: int,
 ) -> Recommendation:
     """`ranking`: the problem's arms of which runs are done, the best on validation first."""
     ranking = ranking.reset_index(drop=True)
     best, others = ranking.iloc[0], ranking.iloc[1:]
-    against = compare(study, ranking, [(0, other) for other in others.index])
+    against = compare(study, ranking, [(0, other) for other in others.index], seed)
     against.insert(0, "a", name(best, study.method))
     against.insert(1, "b", [name(arm, study.method) for _, arm in others.iterrows()])
     problem = name(best, study.problem)
@@ -124,13 +130,21 @@ def _recommend(
 def _evidence(study: Study, best: pd.Series, against: pd.DataFrame) -> Iterator[str]:
     objective, unit = Unit.of(study.objective.metric), Unit.of(study.metric)
     selection = fixed(objective.scale * best["selection"], objective.digits)
-    yield f"the best on validation, {study.objective.metric} {selection}{objective.sign}"
+    lost = (
+        ", what diverged or was pruned counting as the worst"
+        if best["diverged"] or best["pruned"]
+        else ""
+    )
+    yield f"the best on validation, {study.objective.metric} {selection}{objective.sign}{lost}"
     value = unit.value(best["mean"], best["mean_low"], best["mean_high"])
     yield f"{study.metric} {value}, {seeds(best['n'])}"
     if len(against) and pd.notna(against["p"].iloc[0]):
         row = against.iloc[0]
         told = better_first(row)
         word = "better" if told["a"] == row["a"] else "worse"
+        if row["probability"] == 0.5 and row["difference"] == 0:
+            yield f"no better and no worse than {row['b']}, the next on validation"
+            return
         p, low, high = (fixed(row[f"probability{end}"], 2) for end in ("", "_low", "_high"))
         yield (
             f"{word} than {row['b']}, the next on validation, {size(told, study.metric)};"
@@ -160,8 +174,8 @@ def _confidence(
         doubts.append(f"not significantly better than {listed(list(unclear['b']))}")
     if at:
         doubts.append(f"the best {listed(at)} lies at the edge of its grid")
-    if untuned(study, statistics.cells):
-        doubts.append("optimizers were compared at one learning rate each")
+    if how := untuned(study, statistics.cells):
+        doubts.append(f"optimizers were compared {how}")
     if best["n"] < FEWEST or against.empty or len(better):
         return "low", doubts
     if not doubts:
@@ -181,17 +195,18 @@ def _next(
     for edge in edges(study, statistics.cells):
         if edge.cell == best["cell"]:
             further = "larger" if edge.largest else "smaller"
-            yield f"a {further} {edge.setting}, such as {edge.setting}={edge.beyond:.2g}"
+            such = f", such as {edge.setting}={edge.beyond:.2g}" if edge.beyond else ""
+            yield f"a {further} {edge.setting}{such}"
     if untuned(study, statistics.cells):
-        yield "several values of optimizer.lr for each optimizer"
-    if best["n"] < FEWEST:
-        yield "more seeds, 'seed=range(10)'"
+        yield "several values of optimizer.lr, as many for each optimizer"
     close = against[against["p"].notna() & ~against["differs"]]
     rivals = close[close["effect"].abs() > 0]
-    if len(rivals):
+    if best["n"] < FEWEST:
+        yield "more seeds, 'seed=range(10)'"
+    elif len(rivals):
         rival = rivals.iloc[0]
-        power = TTestPower()
-        needed = power.solve_power(min(abs(rival["effect"]), 3), power=0.8, alpha=ALPHA)
+        effect, alpha = min(abs(rival["effect"]), 3), ALPHA / len(against)
+        needed = TTestPower().solve_power(effect, power=0.8, alpha=alpha)
         if rival["n"] < needed <= MANY:
             yield (
                 f"{math.ceil(needed)} seeds ('seed=range({math.ceil(needed)})'), which tell it from"
@@ -214,7 +229,7 @@ def _next(
 
 def _write(result: Result, problem: str, says: str, folder: Path, compose: Compose) -> str:
     """The file, and the command that runs it."""
-    option = re.sub(r"[^\w.=-]+", "-", f"recommended-{problem}" if problem else "recommended")
+    option = re.sub(r"[^\w.-]+", "-", f"recommended-{problem}" if problem else "recommended")
     path = folder / "experiment" / f"{option}.yaml"
     data = f"paths.data_dir={quoted(result.config['paths']['data_dir'])}"
 

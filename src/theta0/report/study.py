@@ -119,6 +119,7 @@ def read(
     groups = {group for result in results for group in result.choices}
     factors = [axis for axis in axes if axis in groups or axis in ("optimizer", "init")]
     settings = [axis for axis in axes if axis not in factors]
+    compare = list(dict.fromkeys(compare))
     for key in compare:
         if key not in settings:
             raise ConfigError(f"compare=[{key}]: no key that was swept; {choices(key, settings)}")
@@ -193,12 +194,13 @@ def _reported(
     tested = objective.metric.replace("val/", "test/", 1)
     done = [result.metrics for result in results if result.status == "done"]
     if metric is None:
-        there = all(metrics.get(tested) is not None for metrics in done)
-        return tested if done and there else objective.metric, objective.mode
-    names = sorted({name for metrics in done for name in metrics})
-    if metric not in names:
+        there = any(metrics.get(tested) is not None for metrics in done)
+        metric = tested if there else objective.metric
+    elif metric not in (names := sorted({name for metrics in done for name in metrics})):
         raise ConfigError(f"metric={metric}: {choices(metric, names)}")
     if metric.partition("/")[2].removesuffix("_robust") == objective.metric.partition("/")[2]:
+        if mode not in (None, objective.mode):
+            raise ConfigError(f"mode={mode}: the runs' objective is {objective.mode} {metric}")
         return metric, objective.mode
     if mode is None:
         raise ConfigError(f"metric={metric}: is more of it better, or less? mode=max or mode=min")

@@ -9,8 +9,9 @@ import pandas as pd
 
 from theta0.report.statistics import Statistics
 from theta0.report.study import Study
-from theta0.report.words import Unit, fixed, name, plain, probability, short
+from theta0.report.words import Unit, fixed, name, probability, short
 from theta0.results import write_atomically
+from theta0.sweep.runs import plain
 
 
 @dataclass(frozen=True)
@@ -146,12 +147,11 @@ def _overall(study: Study, overall: pd.DataFrame) -> Table:
         [
             *(plain(row[factor]) for factor in study.method),
             text,
-            str(row["problems"]),
-            str(row["n"]),
+            *(str(row[count]) for count in ("problems", "n", "diverged")),
         ]
         for text, (_, row) in zip(texts, overall.iterrows(), strict=True)
     ]
-    header = [*study.method, f"IQM of {_heading(study)}", "problems", "n"]
+    header = [*study.method, f"IQM of {_heading(study)}", "problems", "n", "diverged"]
     return Table("Over all problems", header, rows, len(study.method))
 
 
@@ -234,12 +234,17 @@ def latex(table: Table) -> str:
             r"\toprule",
             " & ".join(map(in_latex, table.header)) + r" \\",
             r"\midrule",
-            *(" & ".join(row) + r" \\" for row in rows),
+            *(_guarded(" & ".join(row)) + r" \\" for row in rows),
             r"\bottomrule",
             r"\end{tabular}",
             "",
         ]
     )
+
+
+def _guarded(row: str) -> str:
+    r"""What begins with a bracket or a star would be an argument of the \\ before it."""
+    return "{}" + row if row.startswith(("[", "*")) else row
 
 
 _TEX = {
@@ -278,4 +283,4 @@ def in_markdown(text: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())

@@ -5,6 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from theta0.sweep.runs import plain
+
+ROUNDING = 1e-12
+"""An interval no wider is one of equal values."""
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -40,7 +45,7 @@ class Unit:
     def places(self, halves: Iterable[float]) -> int:
         """Decimals that suit the median of some half-intervals, scaled: one significant digit of
         it, or two where it begins with 1 or 2."""
-        known = sorted(half for half in halves if half > 0 and math.isfinite(half))
+        known = sorted(half for half in halves if half > ROUNDING and math.isfinite(half))
         if not known:
             return self.digits
         half = known[len(known) // 2]
@@ -81,11 +86,6 @@ def name(row: Mapping[str, Any], columns: Sequence[str]) -> str:
     first = " + ".join(str(row[column]) for column in ("optimizer", "init") if column in columns)
     others = ", ".join(f"{c}={plain(row[c])}" for c in columns if c not in ("optimizer", "init"))
     return f"{first} ({others})" if first and others else first or others
-
-
-def plain(value: Any) -> str:
-    """A setting as it would be typed."""
-    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def listed(words: Sequence[str], most: int = 5) -> str:

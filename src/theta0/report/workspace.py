@@ -18,7 +18,7 @@ from theta0.report.study import Study
 from theta0.sweep.offline import sync_command
 
 if TYPE_CHECKING:
-    from theta0.report import Report
+    from theta0.report.report import Report
 
 ASKED = "wandb.workspace=true"
 LOGGER = "theta0.tracking.wandb_logger"

@@ -141,7 +141,7 @@ class StudyCallback(Callback):
                 say(part) if isinstance(part, str) else print_whole(part, console)
         if results and jobs is None:
             try:
-                from theta0 import report
+                from theta0.report import report
 
                 lines = report.conclude(_relative(folder), partial(_compose, config))
             except ConfigError as error:  # runs with several objectives, say: none has failed

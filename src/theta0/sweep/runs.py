@@ -47,7 +47,7 @@ def labels(frame: pd.DataFrame, axes: Iterable[str]) -> pd.Series:
     """The values of some columns in one text a row: `adam|he|optimizer.lr=0.1`."""
     first = ("optimizer", "init")
     words = [
-        frame[axis].map(_text) if axis in first else f"{axis}=" + frame[axis].map(_text)
+        frame[axis].map(plain) if axis in first else f"{axis}=" + frame[axis].map(plain)
         for axis in axes
     ]
     return words[0].str.cat(words[1:], sep="|")
@@ -105,12 +105,15 @@ def column_of(values: Sequence[Any], option: bool = False) -> pd.Series:
                 return numbers
         if all(isinstance(value, bool) for value in known):
             return pd.Series(values, dtype="bool" if whole else "boolean")
-    return pd.Series(["" if value is None else _text(value) for value in values], dtype="str")
+    return pd.Series(["" if value is None else plain(value) for value in values], dtype="str")
 
 
-def _text(value: Any) -> str:
+def plain(value: Any) -> str:
+    """A value as it would be typed, to ten digits; `none` where a run has no such key."""
+    if pd.api.types.is_list_like(value):
+        return shown(value)
+    if pd.isna(value):
+        return "none"
     if pd.api.types.is_bool(value):
         return shown(bool(value))
-    if pd.api.types.is_float(value):
-        return "none" if pd.isna(value) else f"{value:.10g}"
-    return shown(value)
+    return f"{value:.10g}" if pd.api.types.is_float(value) else shown(value)

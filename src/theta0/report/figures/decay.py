@@ -8,7 +8,8 @@ from theta0.report.figures.grid import Colours, lattice
 from theta0.report.figures.problem import Problem
 from theta0.report.figures.sensitivity import RATE, best_at
 from theta0.report.figures.style import ONE, TWO, heading
-from theta0.report.words import Unit, fixed, name, plain
+from theta0.report.words import Unit, fixed, name
+from theta0.sweep.runs import plain
 
 DECAY = "optimizer.weight_decay"
 

@@ -60,7 +60,9 @@ def sensitivity(problem: Problem) -> Figure | None:
             lost = np.isnan(mean) & (arm["diverged"].to_numpy() > 0)
             fallen = np.where(lost, sum(strip) / 2, mean)
             known = ~np.isnan(fallen)
-            axis.plot(x[known], fallen[known], color=look.colour, ls=(0, (2, 2)), lw=0.7, zorder=3.7)
+            axis.plot(
+                x[known], fallen[known], color=look.colour, ls=(0, (2, 2)), lw=0.7, zorder=3.7
+            )
             axis.errorbar(
                 x, mean, bars(arm, scale), color=look.colour, ls=look.dash, marker=look.marker,
                 elinewidth=0.8, **MEAN,

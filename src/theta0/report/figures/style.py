@@ -16,7 +16,8 @@ from matplotlib.ticker import FuncFormatter, Locator, LogLocator, MaxNLocator, N
 from numpy.typing import NDArray
 
 from theta0.report.study import Study
-from theta0.report.words import Unit, name, plain
+from theta0.report.words import Unit, name
+from theta0.sweep.runs import plain
 
 ONE, TWO = 3.35, 6.9
 """Inches: the width of one column of a paper, and of two."""

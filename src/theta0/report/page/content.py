@@ -11,12 +11,13 @@ import pandas as pd
 from scipy import stats
 
 from theta0.errors import shown
+from theta0.report.statistics.cells import with_lost
 from theta0.report.study import Study
 from theta0.report.tables import tables
 from theta0.report.words import Unit
 
 if TYPE_CHECKING:
-    from theta0.report import Report
+    from theta0.report.report import Report
 
 TAIL = 3000
 """Bytes of the end of a run's log."""
@@ -32,9 +33,10 @@ def content(report: "Report") -> dict[str, Any]:
     """What stands in the page, as JSON may hold it.
 
     `columns` are those of results.csv, `curves` its runs' epochs, both as `theta0.report.study`
-    gives them; `cells` the means with their intervals; `student` the half-interval of a mean, in
-    standard deviations, by the number of values; `configs` what all runs share and what they do
-    not. Numbers that are not finite are null, in curves NaN.
+    gives them; `selection` what each run contributes to the choice of settings; `cells` the means
+    with their intervals; `student` the half-interval of a mean, in standard deviations, by the
+    number of values; `configs` what all runs share and what they do not. Numbers that are not
+    finite are null, in curves NaN.
     """
     study, cells = report.study, report.statistics.cells
     unit = Unit.of(study.metric)
@@ -55,6 +57,7 @@ def content(report: "Report") -> dict[str, Any]:
         "factors": study.factors,
         "settings": study.settings,
         "columns": [{"name": name, **packed(study.runs[name])} for name in study.runs],
+        "selection": _finite(with_lost(study, "objective.value", study.objective.mode)),
         "cells": {
             row["cell"]: [*_finite(row[["mean", "mean_low", "mean_high"]]), row["n"]]
             for _, row in cells.iterrows()

@@ -222,8 +222,7 @@
       mean: whole ? mean : average,
       low: whole ? low : average - half,
       high: whole ? high : average + half,
-      selection: moments(done.map((run) => of("objective.value", run))).mean,
-      share: diverged / Math.max(1, done.length + diverged),
+      selection: moments(runs.map((run) => page.selection[run]).filter(finite)).mean,
     };
   }
 
@@ -237,10 +236,10 @@
 
   const better = (a, b, mode) => (mode === "max" ? b - a : a - b) || 0;
 
-  /** The best first: done at all, a smaller share of diverged runs, then validation. */
+  /** The best first: done at all, then validation, then fewer diverged runs. */
   function rank(a, b) {
-    return (a.n === 0) - (b.n === 0) || a.share - b.share
-      || better(a.selection, b.selection, page.objective.mode);
+    return (a.n === 0) - (b.n === 0) || better(a.selection, b.selection, page.objective.mode)
+      || a.diverged - b.diverged;
   }
 
   function grouped(runs, keyOf) {

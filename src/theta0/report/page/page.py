@@ -13,7 +13,7 @@ from theta0.report.page.content import content
 from theta0.results import write_atomically
 
 if TYPE_CHECKING:
-    from theta0.report import Report
+    from theta0.report.report import Report
 
 
 def write(report: "Report") -> None:

@@ -1,5 +1,6 @@
 """The page on the loopback address, which follows the study's files."""
 
+import signal
 import sys
 import threading
 import time
@@ -12,7 +13,7 @@ from theta0.errors import ConfigError, first_line
 from theta0.report.page.page import embedded, render, version
 
 if TYPE_CHECKING:
-    from theta0.report import Report
+    from theta0.report.report import Report
 
 ADDRESS = "127.0.0.1"
 WATCHED = ("result.json", "metrics.csv", "run.log")
@@ -46,7 +47,9 @@ def serve(
             except (ConfigError, OSError, ValueError) as error:
                 print(f"theta0: {first_line(error)}; the page is as before", file=sys.stderr)
             pause = max(1.0, time.monotonic() - started)  # the sweep keeps half of a core at least
-    except KeyboardInterrupt:
+    except SystemExit as end:  # of theta0.signals, in which the program is
+        if end.code != 128 + signal.SIGINT:
+            raise
         print("\rno longer served; the page stays in", report.folder / "index.html")
     finally:
         server.shutdown()

@@ -51,7 +51,7 @@ def analyse(study: Study, target: float | None = None, seed: int = 0) -> Statist
         seed: of the bootstrap.
     """
     every = cells(study, seed)
-    arms = ranked(every[every["chosen"]], "mean", study.mode)
+    arms = ranked(every[every["chosen"]], "standing", study.mode)
     arms = arms.sort_values(study.problem, kind="stable") if study.problem else arms
     arms = arms.reset_index(drop=True)
     arms["leading"] = leading(study, arms, seed)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from theta0.report.statistics.bootstrap import Values
+from theta0.report.statistics.cells import with_lost
 from theta0.report.study import Study
 
 
@@ -11,15 +12,15 @@ def budget(study: Study) -> pd.DataFrame:
     """Expected best validation against the number of trials, of each combination of factors.
 
     A trial is a run: settings and seeds drawn from those that were tried (Dodge et al. 2019, Show
-    your work, eq. 5). A diverged run counts as the worst value of any. Columns: the factors;
-    budget, from 1 to the number of trials; expected and std, the best's mean and deviation. Only
-    of combinations with several settings: else there is nothing to spend a budget on.
+    your work, eq. 5). One that diverged or was pruned counts as the worst of its problem. Columns:
+    the factors; budget, from 1 to the number of trials; expected and std, the best's mean and
+    deviation. Only of combinations with several settings: else there is nothing to spend a budget
+    on.
     """
     columns = [*study.factors, "budget", "expected", "std"]
-    ended = study.runs[study.runs["status"].isin(["done", "diverged"])]
-    value = ended["objective.value"]
     sign = 1 if study.objective.mode == "max" else -1
-    trials = ended.assign(trial=(sign * value).fillna((sign * value).min()))
+    trial = sign * with_lost(study, "objective.value", study.objective.mode)
+    trials = study.runs.assign(trial=trial).dropna(subset="trial")
     parts = [pd.DataFrame(columns=columns)]
     for values, arm in trials.groupby(study.factors, dropna=False):
         if arm["cell"].nunique() == 1:

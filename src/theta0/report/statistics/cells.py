@@ -20,15 +20,19 @@ def cells(study: Study, seed: int = 0) -> pd.DataFrame:
 
     Columns: the axes; cell; n, the number of runs that are done, and how many are not; of the
     reported metric over those done: mean, sample standard deviation, median and interquartile mean,
-    with intervals of 95 % (see `theta0.report.statistics.bootstrap`); `selection`, the mean of the
-    objective; mean seconds of everything and of fit, and mean steps, over those done; `chosen`:
-    whether the cell stands for its combination of factors.
+    with intervals of 95 % (see `theta0.report.statistics.bootstrap`); `selection` and `standing`,
+    the means of the objective and of the reported metric, to which a run that diverged or was
+    pruned contributes the worst that any run of its problem has; mean seconds of everything and of
+    fit, and mean steps, over those done; `chosen`: whether the cell stands for its combination of
+    factors.
 
-    That is the one of its settings with the best `selection`, after a smaller share of diverged
-    runs: test rows choose nothing, and no setting wins by its lucky seeds alone.
+    That is the one of its settings with the best `selection`: test rows choose nothing, and no
+    setting wins by its lucky seeds alone.
     """
     runs = study.runs.assign(
-        ended=study.runs["status"].replace({"running": "unfinished", "interrupted": "unfinished"})
+        ended=study.runs["status"].replace({"running": "unfinished", "interrupted": "unfinished"}),
+        selection=with_lost(study, "objective.value", study.objective.mode),
+        standing=with_lost(study, study.metric, study.mode),
     )
     rows = []
     for values, cell in runs.groupby(study.axes, dropna=False, sort=True):
@@ -41,7 +45,8 @@ def cells(study: Study, seed: int = 0) -> pd.DataFrame:
             | {end: int(counts.get(end, 0)) for end in UNTIMELY}
             | _describe(known, seed)
             | {
-                "selection": done["objective.value"].mean(),
+                "selection": cell["selection"].mean(),
+                "standing": cell["standing"].mean(),
                 "seconds": done["cost.wall_seconds"].mean(),
                 "fit_seconds": done["cost.fit_seconds"].mean(),
                 "steps": done["cost.steps"].mean(),
@@ -53,15 +58,24 @@ def cells(study: Study, seed: int = 0) -> pd.DataFrame:
     return table
 
 
-def ranked(cells: pd.DataFrame, column: str, mode: str) -> pd.DataFrame:
-    """Cells with the best first: the smaller share of diverged runs, then the better `column`.
+def with_lost(study: Study, column: str, mode: str) -> pd.Series:
+    """A column over runs that are done; the worst value of their problem where a run diverged or
+    was pruned; NaN elsewhere."""
+    runs = study.runs
+    done = runs[column].where(runs["status"] == "done")
+    problems = [runs[factor] for factor in study.problem] or [pd.Series(0, runs.index)]
+    worst = done.groupby(problems, dropna=False).transform("min" if mode == "max" else "max")
+    return done.mask(runs["status"].isin(["diverged", "pruned"]), worst)
 
-    Cells of which no run is done come last.
+
+def ranked(cells: pd.DataFrame, column: str, mode: str) -> pd.DataFrame:
+    """Cells with the best first, by a column; of equal ones that of which fewer runs diverged.
+
+    Those of which no run is done come last.
     """
-    share = cells["diverged"] / (cells["n"] + cells["diverged"]).clip(lower=1)
     value = cells[column] if mode == "min" else -cells[column]
-    keys = pd.DataFrame({"none": cells["n"] == 0, "share": share, "value": value})
-    return cells.loc[keys.sort_values(["none", "share", "value"], kind="stable").index]
+    keys = pd.DataFrame({"none": cells["n"] == 0, "value": value, "lost": cells["diverged"]})
+    return cells.loc[keys.sort_values(list(keys), kind="stable").index]
 
 
 def _describe(values: Values, seed: int) -> dict[str, float]:

@@ -161,6 +161,7 @@ def leading(study: Study, arms: pd.DataFrame, seed: int = 0) -> pd.Series:
         best, *others = problem.index
         led[best] = problem["n"].iloc[0] > 0
         against = compare(study, arms, [(best, other) for other in others], seed)
-        close = (against["p"].notna() & ~against["differs"]).to_numpy()
+        worse = against["differs"] & (against["probability"] > 0.5)
+        close = (against["p"].notna() & ~worse).to_numpy()
         led[others] = close & (problem.loc[others, "n"] > 0)
     return led

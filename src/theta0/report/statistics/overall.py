@@ -8,18 +8,21 @@ from theta0.report.study import Study
 
 
 def overall(study: Study, arms: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """The interquartile mean of the reported metric over all problems and seeds, best first.
+    """The interquartile mean of the reported metric over all problems and seeds, best first, after
+    those that have it on more problems.
 
     Its interval is that of the stratified bootstrap: the runs of each problem are resampled by
     themselves (Agarwal et al. 2021). Columns: the method's factors; problems, the number of those
-    on which it has runs that are done; n runs; iqm, iqm_low, iqm_high. Only of several problems.
+    on which it has runs that are done; n runs, and how many diverged; iqm, iqm_low, iqm_high. Only
+    of several problems.
 
     Values are taken as they are, not normalised: accuracies of problems of much the same difficulty
     can be put together so, losses rarely.
     """
-    columns = [*study.method, "problems", "n", "iqm", "iqm_low", "iqm_high"]
-    done = study.runs[(study.runs["status"] == "done") & study.runs["cell"].isin(arms["cell"])]
-    done = done.dropna(subset=study.metric)
+    columns = [*study.method, "problems", "n", "diverged", "iqm", "iqm_low", "iqm_high"]
+    chosen = study.runs[study.runs["cell"].isin(arms["cell"])]
+    done = chosen[chosen["status"] == "done"].dropna(subset=study.metric)
+    diverged = chosen[chosen["status"] == "diverged"].groupby(study.method, dropna=False).size()
     rows = []
     if study.problem and len(arms[study.problem].drop_duplicates()) > 1:
         for values, method in done.groupby(study.method, dropna=False):
@@ -33,10 +36,12 @@ def overall(study: Study, arms: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
                     *values,
                     len(strata),
                     sum(map(len, strata)),
+                    int(diverged.get(values, 0)),
                     float(iqm(np.sort(np.concatenate(strata)))),
                     low,
                     high,
                 ]
             )
     table = pd.DataFrame(rows, columns=columns)
-    return table.sort_values("iqm", ascending=study.mode == "min", ignore_index=True)
+    order = [False, study.mode == "min"]
+    return table.sort_values(["problems", "iqm"], ascending=order, ignore_index=True)
