@@ -7,6 +7,7 @@ import pytest
 
 from theta0.errors import ConfigError
 from theta0.report.study import read
+from theta0.results import Hashes
 
 
 def test_what_is_compared_and_what_is_tuned(made_up_study):
@@ -61,7 +62,17 @@ def test_a_run_that_two_studies_have_counts_once(made_up_study):
     assert study.runs[["study", "seed"]].to_numpy().tolist() == [
         ["first", 0], ["first", 2], ["more", 1], ["more", 3],
     ]  # fmt: skip
-    assert study.notes == ["2 runs do what others do with the same seeds: left out"]
+    left_out = "2 runs do what others do with the same seeds: left out"
+    assert study.notes == [left_out]
+
+    def changed(content):
+        content["hashes"] = Hashes(final="b" * 64 if content["study"] == "more" else "a" * 64)
+
+    for name, seeds in {"first": [0, 1, 2], "more": [1, 2, 3]}.items():
+        made_up_study(lambda c, s: 0.9, name=name, seeds=seeds, change=changed)
+    assert read([first, more]).notes == [
+        left_out, "2 runs ended in other weights than those that were left out",
+    ]  # fmt: skip
 
 
 def test_defaults_that_differ_between_studies_tell_cells_apart(made_up_study):

@@ -26,6 +26,8 @@ def study(made_up_study):
         ("val/acc > 0.55", 12),  # 0.6 and 0.7; failed ones have no accuracy, so none of them
         ("val/acc - 0.05 > test/acc or status == 'failed'", 4),
         ("0.01 <= lr < 0.1", 12),
+        ("val/acc != 0.6", 16),  # nor is what failed
+        ("not val/acc > 0.55", 8),
         ("optimizer != 'sgd' and lr == 1e-2", 6),
         ("cost.steps == 30 and fit_seconds == 3", 24),
         ("data_dir == 'data'", 24),  # a key of the configuration that is no column

@@ -110,10 +110,14 @@ def read(
             raise ConfigError(f"where={where}: none of the {total} runs is left")
         runs, results, paths = _only(kept, runs, results, paths)
     axes = cell_columns(results)
-    once = _first_of_each(runs, [*axes, *SEEDS])
+    keys = [*axes, *SEEDS]
+    once = _first_of_each(runs, keys)
     notes = []
     if not once.all():
         notes.append(f"{(~once).sum()} runs do what others do with the same seeds: left out")
+        ends = runs["hashes.final"].replace("", None).groupby([runs[key] for key in keys], dropna=False)
+        if unequal := int((ends.nunique() > 1).sum()):
+            notes.append(f"{unequal} runs ended in other weights than those that were left out")
         runs, results, paths = _only(once, runs, results, paths)
     runs["cell"] = labels(runs, axes)
     groups = {group for result in results for group in result.choices}

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
+from pandas.api.types import is_bool_dtype, is_float_dtype
 
 from theta0.errors import ConfigError, did_you_mean, first_line
 from theta0.results import Result
@@ -35,7 +36,9 @@ def matches(where: str, runs: pd.DataFrame, results: Sequence[Result]) -> pd.Ser
         if word[0] in "'\"" or word in _GRAMMAR:
             return word
         name = f"column{len(columns)}"
-        columns[name], words[name] = _values(where, word, runs, results), word
+        values, words[name] = _values(where, word, runs, results), word
+        # With NA for what is not there, so that neither == nor != holds of it.
+        columns[name] = values.astype("Float64") if is_float_dtype(values) else values
         return name
 
     expression = _WORDS.sub(replaced, where)
@@ -48,7 +51,7 @@ def matches(where: str, runs: pd.DataFrame, results: Sequence[Result]) -> pd.Ser
         for name, word in words.items():
             told = told.replace(name, word)
         raise ConfigError(f"where={where}: cannot be read: {told}") from None
-    if not (isinstance(mask, pd.Series) and pd.api.types.is_bool_dtype(mask)):
+    if not (isinstance(mask, pd.Series) and is_bool_dtype(mask)):
         raise ConfigError(f"where={where}: must be a comparison, such as lr < 0.1")
     return mask.fillna(False).astype(bool)
 
