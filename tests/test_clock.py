@@ -37,6 +37,7 @@ def still(monkeypatch):
     monkeypatch.setattr(theta0.identity, "datetime", Clock)
 
 
+@pytest.mark.slow
 def test_a_sweep_under_a_clock_that_runs_backwards(in_process, tmp_path, back, monkeypatch):
     saved = []
     save = Checkpoint._save

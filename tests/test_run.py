@@ -301,6 +301,7 @@ def alone(in_process, tmp_path_factory):
     return in_process(tmp_path_factory.mktemp("alone"), *ADAM).one()
 
 
+@pytest.mark.slow
 def test_every_optimizer_starts_from_the_same_theta0(in_process, tmp_path):
     ran = in_process(
         tmp_path, "-m", "trainer.max_epochs=1", "trainer.limit_train_batches=3", "study=s",

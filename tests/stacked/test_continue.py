@@ -65,6 +65,7 @@ def test_stopped_and_continued(
         assert (other.cost.steps, other.cost.epochs) == (one.cost.steps, one.cost.epochs)
 
 
+@pytest.mark.slow
 def test_others_do_not_notice_who_diverges(in_process: Callable[..., Any], tmp_path: Path) -> None:
     rates = "optimizer.lr=1e-4,2e-4,5e-4,1e-3,2e-3,5e-3,1e-2"
     words = ("-m", *FEW[:2], *STACKED, "optimizer=sgd", "model.activation=identity")

@@ -40,6 +40,7 @@ def conv(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     sys.path.remove(str(folder))
 
 
+@pytest.mark.slow
 def test_a_convolutional_network_trains_in_a_stack_as_alone(
     conv: str, in_process: Callable[..., Any], tmp_path: Path
 ) -> None:

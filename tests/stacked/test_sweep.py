@@ -91,6 +91,7 @@ def test_in_float32_a_stack_is_no_further_away_than_the_last_bit_of_theta0(
     assert apart(stacked).max() <= 1.5 * apart(near).max()
 
 
+@pytest.mark.slow
 def test_who_is_done_is_left_and_who_is_damaged_is_told(
     in_process: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -136,6 +137,7 @@ def test_the_last_one_left_of_a_stack_has_the_bits_that_it_had_among_others(
     assert other.environment["stack"] == 1
 
 
+@pytest.mark.slow
 def test_members_are_dealt_evenly_over_stacks(
     in_process: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -205,6 +207,7 @@ def test_a_search_in_batches_is_the_search_of_the_ordinary_launcher(
     assert found[0] == found[1]
 
 
+@pytest.mark.slow
 def test_a_search_prunes_members_and_the_others_do_not_notice(
     in_process: Callable[..., Any], tmp_path: Path
 ) -> None:

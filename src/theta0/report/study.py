@@ -115,8 +115,8 @@ def read(
     notes = []
     if not once.all():
         notes.append(f"{(~once).sum()} runs do what others do with the same seeds: left out")
-        ends = runs["hashes.final"].replace("", None).groupby([runs[key] for key in keys], dropna=False)
-        if unequal := int((ends.nunique() > 1).sum()):
+        ends = runs.replace({"hashes.final": {"": None}}).groupby(keys, dropna=False)
+        if unequal := int((ends["hashes.final"].nunique() > 1).sum()):
             notes.append(f"{unequal} runs ended in other weights than those that were left out")
         runs, results, paths = _only(once, runs, results, paths)
     runs["cell"] = labels(runs, axes)
