@@ -158,12 +158,19 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         raise
 
 
-def read_study(folder: Path) -> tuple[list[Result], list[str]]:
-    """Every run of a study, by name, and one line for each result.json that cannot be read."""
-    results, broken = [], []
+def read_runs(folder: Path) -> tuple[list[tuple[Path, Result]], list[str]]:
+    """The folder and the result of every run of a study, by name, and one line for each result.json
+    that cannot be read."""
+    runs, broken = [], []
     for path in sorted(folder.glob("*/result.json")):
         try:
-            results.append(Result.read(path.parent))
+            runs.append((path.parent, Result.read(path.parent)))
         except ValueError as error:
             broken.append(str(error))
-    return results, broken
+    return runs, broken
+
+
+def read_study(folder: Path) -> tuple[list[Result], list[str]]:
+    """The same without the folders."""
+    runs, broken = read_runs(folder)
+    return [result for _, result in runs], broken

@@ -131,18 +131,26 @@ def test_optimizers_that_were_not_tuned(made_up_study):
 
 
 def test_few_seeds(made_up_study):
-    """The power of a paired t test of n = 3 by the noncentral t: 80 % at 3.26 deviations."""
-    luck = {"he": [0.5, 0.1, 0.4], "xavier": [0.3, 0.6, 0.2]}
-    folder = made_up_study(lambda c, s: luck[c["init"]][s], init=list(luck), seeds=range(3))
-    study = read([folder])
-    few = [c.text for c in caveats(study, analyse(study)) if c.kind == "few"]
-    assert few[0].startswith("2 of 2 combinations have fewer than 5 runs that are done")
-    assert few[1].startswith(
-        "1 of 1 comparisons are not significant. With n = 3 pairs one of 3.3 standard deviations"
-    )
-    effect, t = 3.26 * np.sqrt(3), stats.t.ppf(0.975, 2)
-    assert stats.nct.sf(t, 2, effect) + stats.nct.cdf(-t, 2, effect) == pytest.approx(
-        0.8, abs=0.005
+    """The power of a paired t test of n = 5 by the noncentral t: 80 % at 1.68 deviations."""
+    luck = {"he": [0.5, 0.1, 0.4, 0.2, 0.3], "xavier": [0.3, 0.6, 0.2, 0.4, 0.1]}
+    folder = made_up_study(lambda c, s: luck[c["init"]][s], init=list(luck))
+
+    def few(where=None):
+        study = read([folder], where=where)
+        return [c.text for c in caveats(study, analyse(study)) if c.kind == "few"]
+
+    assert few() == [
+        "1 of 1 comparisons are not significant. With n = 5 pairs one of 1.7 standard deviations is"
+        " found four times of five; smaller ones need more seeds."
+    ]
+    effect, t = 1.68 * np.sqrt(5), stats.t.ppf(0.975, 4)
+    power = stats.nct.sf(t, 4, effect) + stats.nct.cdf(-t, 4, effect)
+    assert power == pytest.approx(0.8, abs=0.005)
+
+    fewer, says = few("seed < 3")
+    assert fewer.startswith("2 of 2 combinations have fewer than 5 runs that are done")
+    assert says == (
+        "1 of 1 comparisons are not significant. With n = 3 pairs hardly any difference is."
     )
 
 

@@ -176,7 +176,7 @@ def told_of_times(table, chosen, study):
     when = pd.DataFrame(np.array(first), columns=["step", "spent"]).join(chosen[METHOD])
     for optimizer, init, told, reached, *texts in table["rows"]:
         here = when[(when["optimizer"] == optimizer) & (when["init"] == init)]
-        says(f"{told} {reached}", target, np.isfinite(here["step"]).sum(), 5)
+        says(f"{told} {reached}", 100 * target, np.isfinite(here["step"]).sum(), 5)
         for text, median in zip(texts, here[["step", "spent"]].median(), strict=True):
             says(text, *([] if text == "∞" else [median]))
             assert (text == "∞") == np.isinf(median)
@@ -198,17 +198,19 @@ def the_sentences(page, best, pairs, shares):
     without_p = re.sub(r" \(p [^)]*\)", "", of_variance)
     says(without_p, *(shares[SOURCES[s]] for s in ("init", "optimizer", "optimizer × init")))
     few = next(caveat["text"] for caveat in page["caveats"] if caveat["kind"] == "few")
-    found = TTestPower().solve_power(nobs=5, power=0.8, alpha=0.05)
+    found = TTestPower().solve_power(nobs=5, power=0.8, alpha=0.05 / 6)  # six pairs of inits
     says(few, sum(p >= 0.05 for _, p in pairs), len(pairs), 5, found)
 
 
 def the_recommendation(recommendations, best, chosen):
     (told,) = recommendations
     ranked = best.sort_values("selection", ascending=False, kind="stable")
-    (use, cell), (second, _), *_ = ranked.iterrows()
+    (use, cell), (second, next_cell), *_ = ranked.iterrows()
     assert told["choice"] == f"{use[0]} + {use[1]} (optimizer.lr={use[2]:g})"
     on_validation, on_test, against = told["evidence"]
     says(on_validation, 100 * cell["selection"])
+    tied = np.isclose(cell["selection"], next_cell["selection"], rtol=1e-9)
+    assert (f"best on validation with {second[0]} + {second[1]}" in on_validation) == tied
     says(on_test, *(100 * (cell["mean"] + end * STUDENT * cell["std"]) for end in (0, -1, 1)), 5)
     wide = by_seed(chosen)
     (mean, low, high), chance, _ = paired(wide[use[:2]], wide[second[:2]])

@@ -223,12 +223,15 @@ def _few(statistics: Statistics) -> Iterator[Caveat]:
     if len(open_):
         pairs = int(open_["both_done"].min())
         alpha = ALPHA / told.groupby("factor").size()[open_["factor"]].max()
-        size = TTestPower().solve_power(nobs=pairs, alpha=alpha, power=0.8)
+        says = "hardly any difference is"
+        if pairs >= FEWEST:
+            size = TTestPower().solve_power(nobs=pairs, alpha=alpha, power=0.8)
+            says = f"one of {size:.1f} standard deviations is found four times of five; smaller"
+            says += " ones need more seeds"
         yield Caveat(
             "few",
             f"{len(open_)} of {len(told)} comparisons are not significant. With n = {pairs} pairs"
-            f" one of {size:.1f} standard deviations is found four times of five; smaller ones need"
-            " more seeds.",
+            f" {says}.",
         )
 
 

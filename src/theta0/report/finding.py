@@ -7,7 +7,7 @@ import pandas as pd
 from theta0.report.statistics import Statistics
 from theta0.report.statistics.variance import TOGETHER
 from theta0.report.study import Study
-from theta0.report.words import Unit, listed, name, probability, seeds
+from theta0.report.words import Unit, fixed, listed, name, probability, seeds
 from theta0.sweep.runs import plain
 
 MOST = 6
@@ -120,7 +120,8 @@ def _difference(study: Study, levels: list[str], under: str, rows: pd.DataFrame)
         told.append(
             f"{'' if told else f'{under}, '}{best} does not differ significantly from"
             f" {listed([other(pair) for pair in close])}"
-            f" ({most}{widest['a']} is better {size(widest, study.metric)})"
+            f" ({most}{widest['a']} is better {size(widest, study.metric)},"
+            f" p {_compared(widest['p_holm'])})"
         )
     return ", while ".join(told) or f"{under}, too few seeds are shared to compare {listed(levels)}"
 
@@ -144,7 +145,7 @@ def _shares(study: Study, statistics: Statistics) -> Iterator[str]:
         if not {*SOURCES, "residual"} <= set(rows.index) or rows["share"].isna().any():
             continue
         shares = [
-            f"{100 * rows['share'][source]:.0f} % (p {_compared(rows['p'][source])})"
+            f"{fixed(100 * rows['share'][source], 0)} % (p {_compared(rows['p'][source])})"
             for source in SOURCES
         ]
         where = f" with {name(table.iloc[0], others)}" if others else ""

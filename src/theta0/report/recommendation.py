@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 from hydra.errors import HydraException
 from omegaconf import DictConfig
@@ -117,7 +118,7 @@ def _recommend(
     runs = study.runs[(study.runs["cell"] == best["cell"]) & (study.runs["status"] == "done")]
     result = study.results[runs.sort_values("seed", kind="stable").index[0]]
     choice = name(best, study.method + study.settings)
-    evidence = list(_evidence(study, best, against))
+    evidence = list(_evidence(study, best, others, against))
     command = ""
     try:
         command = _write(result, problem, f"{choice}: {evidence[0]}", folder, compose)
@@ -127,7 +128,9 @@ def _recommend(
     return Recommendation(problem, choice, result, evidence, sure, doubts, steps, command)
 
 
-def _evidence(study: Study, best: pd.Series, against: pd.DataFrame) -> Iterator[str]:
+def _evidence(
+    study: Study, best: pd.Series, others: pd.DataFrame, against: pd.DataFrame
+) -> Iterator[str]:
     objective, unit = Unit.of(study.objective.metric), Unit.of(study.metric)
     selection = fixed(objective.scale * best["selection"], objective.digits)
     lost = (
@@ -135,19 +138,25 @@ def _evidence(study: Study, best: pd.Series, against: pd.DataFrame) -> Iterator[
         if best["diverged"] or best["pruned"]
         else ""
     )
-    yield f"the best on validation, {study.objective.metric} {selection}{objective.sign}{lost}"
+    as_good = others[np.isclose(others["selection"], best["selection"], rtol=1e-9, atol=0)]
+    equal = [name(arm, study.method) for _, arm in as_good.iterrows()]
+    with_ = f" with {listed(equal)}" if equal else ""
+    yield (
+        f"the best on validation{with_}, {study.objective.metric} {selection}{objective.sign}{lost}"
+    )
     value = unit.value(best["mean"], best["mean_low"], best["mean_high"])
     yield f"{study.metric} {value}, {seeds(best['n'])}"
     if len(against) and pd.notna(against["p"].iloc[0]):
         row = against.iloc[0]
+        rank = "" if equal else ", the next on validation"
         told = better_first(row)
         word = "better" if told["a"] == row["a"] else "worse"
         if row["probability"] == 0.5 and row["difference"] == 0:
-            yield f"no better and no worse than {row['b']}, the next on validation"
+            yield f"no better and no worse than {row['b']}{rank}"
             return
         p, low, high = (fixed(row[f"probability{end}"], 2) for end in ("", "_low", "_high"))
         yield (
-            f"{word} than {row['b']}, the next on validation, {size(told, study.metric)};"
+            f"{word} than {row['b']}{rank}{',' if rank else ''} {size(told, study.metric)};"
             f" better on a seed with probability {p} [{low}, {high}]"
         )
 

@@ -11,7 +11,7 @@ import pandas as pd
 from theta0.errors import ConfigError, choices
 from theta0.report.curves import curves
 from theta0.report.where import matches
-from theta0.results import Objective, Result, read_study
+from theta0.results import Objective, Result, read_runs
 from theta0.sweep.runs import labels, table
 from theta0.sweep.table import cell_columns
 
@@ -98,10 +98,10 @@ def read(
         ConfigError: a folder that is no study, no runs (left), runs that were chosen by different
             objectives, or an argument that names what is not there.
     """
-    found = [(folder, *_results(folder)) for folder in folders]
-    results = [result for _, some, _ in found for result in some]
-    paths = [folder / result.run for folder, some, _ in found for result in some]
-    broken = [line for *_, lines in found for line in lines]
+    found = [_runs(folder) for folder in folders]
+    results = [result for some, _ in found for _, result in some]
+    paths = [path for some, _ in found for path, _ in some]
+    broken = [line for _, lines in found for line in lines]
     runs = table(results)
     total = len(runs)
     if where:
@@ -151,16 +151,16 @@ def read(
     )
 
 
-def _results(folder: Path) -> tuple[list[Result], list[str]]:
+def _runs(folder: Path) -> tuple[list[tuple[Path, Result]], list[str]]:
     if not folder.is_dir():
         raise ConfigError(f"study: {folder}: no such folder")
     if (folder / "result.json").exists():
         raise ConfigError(f"study: {folder} is a run; its study is {folder.parent}")
-    results, broken = read_study(folder)
-    if not results:
+    runs, broken = read_runs(folder)
+    if not runs:
         reason = f"none can be read: {broken[0]}" if broken else "there is no result.json below it"
         raise ConfigError(f"study: {folder} has no runs: {reason}")
-    return results, broken
+    return runs, broken
 
 
 def _only(

@@ -199,16 +199,18 @@ def _effects(study: Study, effects: pd.DataFrame) -> Table:
 
 
 def _times(study: Study, times: pd.DataFrame) -> Table:
+    unit = Unit.of(study.objective.metric)
     rows = [
         [
             *(plain(row[factor]) for factor in study.factors),
-            short(row["target"]),
+            short(unit.scale * row["target"]),
             f"{row['reached']} of {row['n']}",
             *(short(row[measure]) for measure in ("step", "seconds")),
         ]
         for _, row in times.iterrows()
     ]
-    header = [*study.factors, "target", "reached", "steps", "seconds"]
+    target = f"target ({unit.sign.strip()})" if unit.sign else "target"
+    header = [*study.factors, target, "reached", "steps", "seconds"]
     return Table(
         f"Time until {study.objective.metric} reaches the target", header, rows, len(study.factors)
     )
