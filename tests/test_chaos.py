@@ -178,7 +178,7 @@ def kill_group(process):
 
 
 def test_a_few_kills(sweep, in_process, tmp_path):
-    chaos = Chaos(tmp_path / "killed", 0, ["middle", "checkpoint", "between"])
+    chaos = Chaos(tmp_path / "killed", 0, ["checkpoint", "between"])
     for phase in chaos.phases:
         process = sweep(chaos.here, "seed=0,1")
         chaos.kill(process, phase, kill_group(process))

@@ -51,7 +51,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("at", [5, 13])
+@pytest.mark.parametrize("at", [5, pytest.param(13, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("words", CASES.values(), ids=CASES.keys())
 def test_stopped_in_the_middle_of_an_epoch(in_process, tmp_path, words, at):
     """`checkpoint.every_n_seconds=0`: nothing is lost; `metrics.csv` is the same file."""

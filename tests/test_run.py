@@ -404,6 +404,7 @@ def test_noise_without_dropout_moves_nothing(in_process, tmp_path):
     assert first.config_hash != second.config_hash
 
 
+@pytest.mark.slow
 def test_two_processes_side_by_side(start, wait, alone, tmp_path):
     """The same weights as in this process; and, started together, two folders."""
     arguments = (*ALONE, *ADAM)
