@@ -19,7 +19,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from theta0.report.report import make
+from theta0.report.make import make
 from theta0.report.study import read
 
 pytestmark = pytest.mark.slow

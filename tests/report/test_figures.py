@@ -23,7 +23,7 @@ from theta0.report.figures.sensitivity import sensitivity
 from theta0.report.figures.signal import signal
 from theta0.report.figures.style import COLOURS, Looks, contrast
 from theta0.report.figures.times import times
-from theta0.report.report import make
+from theta0.report.make import make
 from theta0.report.statistics import analyse
 from theta0.report.study import read
 
@@ -541,7 +541,7 @@ def test_the_report_draws_them_and_a_sweeps_end_does_not(
 ):
     folder = made_up_study(seeds=[0], **GRID)
     study = read([folder])
-    monkeypatch.setattr("theta0.report.report.recommend", lambda *_: [])
+    monkeypatch.setattr("theta0.report.make.recommend", lambda *_: [])
     make(study, folder / "report", lambda overrides: None)
     monkeypatch.undo()
     monkeypatch.setattr("theta0.report.figures.FIGURES", {"grid": grid})

@@ -15,10 +15,10 @@ import pytest
 from scipy import stats
 
 from theta0.errors import ConfigError, shown
+from theta0.report.make import make
 from theta0.report.page import content, serve
 from theta0.report.page.page import render
 from theta0.report.page.serve import Server
-from theta0.report.report import make
 from theta0.report.study import read
 from theta0.sweep.table import config_value
 

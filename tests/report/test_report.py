@@ -10,7 +10,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 import theta0.report.figures
-import theta0.report.report
+import theta0.report.make
 from theta0.cli import _verbatim
 from theta0.report.statistics import analyse
 from theta0.report.study import read
@@ -250,7 +250,7 @@ def test_a_sweep_ends_as_it_should_without_its_report(
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(theta0.report.report, "make", fail)
+    monkeypatch.setattr(theta0.report.make, "make", fail)
     ran = in_process(tmp_path, *SHORT)
     assert ran.code == 1
     *_, told, last = ran.out.splitlines()

@@ -23,7 +23,8 @@ def report(config: DictConfig) -> None:
     folders = [_folder(str(name), logs) for name in names]
     # Only now, so that a mistake is told at once: pandas, scipy and matplotlib take their time.
     from theta0.report import figures, page, workspace
-    from theta0.report.report import Report, make
+    from theta0.report.make import make
+    from theta0.report.report import Report
     from theta0.report.study import read
     from theta0.sweep import runs
 

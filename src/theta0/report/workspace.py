@@ -9,16 +9,14 @@ import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from theta0.errors import ConfigError, first_line
 from theta0.report import tables
 from theta0.report.panels import MOST, sections
+from theta0.report.report import Report
 from theta0.report.study import Study
 from theta0.sweep.offline import sync_command
-
-if TYPE_CHECKING:
-    from theta0.report.report import Report
 
 ASKED = "wandb.workspace=true"
 LOGGER = "theta0.tracking.wandb_logger"
@@ -62,7 +60,7 @@ class Place(NamedTuple):
         return hashlib.sha256(f"workspace {self.name}".encode()).hexdigest()[:11]
 
 
-def publish(report: "Report", project: str | None = None, entity: str | None = None) -> str:
+def publish(report: Report, project: str | None = None, entity: str | None = None) -> str:
     """Create or update the view, and the run with the report's tables and figures.
 
     Nobody is asked for a key. Where W&B is offline, the run is written into the report's folder.
@@ -130,7 +128,7 @@ def _place(study: Study, project: str | None, entity: str | None) -> Place:
     return Place(where, owner, tuple(sorted(groups)))
 
 
-def _content(report: "Report") -> dict[str, Any]:
+def _content(report: Report) -> dict[str, Any]:
     """The report's tables and figures under their keys in its run."""
     import wandb
 
@@ -145,7 +143,7 @@ def _content(report: "Report") -> dict[str, Any]:
     }
 
 
-def _log(report: "Report", content: dict[str, Any], place: Place, folder: Path) -> Place:
+def _log(report: Report, content: dict[str, Any], place: Place, folder: Path) -> Place:
     """A run of the study's group that holds the content.
 
     Returns:

@@ -141,9 +141,9 @@ class StudyCallback(Callback):
                 say(part) if isinstance(part, str) else print_whole(part, console)
         if results and jobs is None:
             try:
-                from theta0.report import report
+                from theta0.report import make
 
-                lines = report.conclude(_relative(folder), partial(_compose, config))
+                lines = make.conclude(_relative(folder), partial(_compose, config))
             except ConfigError as error:  # runs with several objectives, say: none has failed
                 lines = [f"no report: {error}"]
             except Exception as error:  # whatever it is, what follows has to be said

@@ -4,20 +4,18 @@ import base64
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from theta0.errors import shown
+from theta0.report.report import Report
 from theta0.report.statistics.cells import with_lost
 from theta0.report.study import Study
 from theta0.report.tables import tables
 from theta0.report.words import Unit
-
-if TYPE_CHECKING:
-    from theta0.report.report import Report
 
 TAIL = 3000
 """Bytes of the end of a run's log."""
@@ -29,7 +27,7 @@ ROWS = 200_000
 """Points of all learning curves; of longer ones every so many epochs are left out."""
 
 
-def content(report: "Report") -> dict[str, Any]:
+def content(report: Report) -> dict[str, Any]:
     """What stands in the page, as JSON may hold it.
 
     `columns` are those of results.csv, `curves` its runs' epochs, both as `theta0.report.study`

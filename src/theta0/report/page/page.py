@@ -7,22 +7,19 @@ import json
 import re
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
 
 from theta0.report.page.content import content
+from theta0.report.report import Report
 from theta0.results import write_atomically
 
-if TYPE_CHECKING:
-    from theta0.report.report import Report
 
-
-def write(report: "Report") -> None:
+def write(report: Report) -> None:
     """Write index.html into the report's folder."""
     text = render(report.study.name, embedded(report))
     write_atomically(report.folder / "index.html", text)
 
 
-def embedded(report: "Report") -> str:
+def embedded(report: Report) -> str:
     """The page's data as JSON in which no `<` can end the element around it."""
     text = json.dumps(content(report), allow_nan=False, separators=(",", ":"))
     return text.replace("<", r"\u003c")

@@ -7,21 +7,17 @@ import time
 from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from theta0.errors import ConfigError, first_line
 from theta0.report.page.page import embedded, render, version
-
-if TYPE_CHECKING:
-    from theta0.report.report import Report
+from theta0.report.report import Report
 
 ADDRESS = "127.0.0.1"
 WATCHED = ("result.json", "metrics.csv", "run.log")
 
 
-def serve(
-    report: "Report", again: Callable[[], "Report"], folders: Sequence[Path], port: int
-) -> None:
+def serve(report: Report, again: Callable[[], Report], folders: Sequence[Path], port: int) -> None:
     """Serve a report, made `again` whenever a run's files change, until Ctrl-C.
 
     Raises ConfigError if the port cannot be had; 0 takes one that is free.
@@ -71,7 +67,7 @@ class Server(ThreadingHTTPServer):
         self.hosts = {f"{name}:{self.server_port}" for name in (ADDRESS, "localhost")}
         self.resources: dict[str, tuple[str, bytes]] = {}
 
-    def show(self, report: "Report") -> None:
+    def show(self, report: Report) -> None:
         """Serve a report's page from now on."""
         data = embedded(report)
         self.resources = {
