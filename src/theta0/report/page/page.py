@@ -12,6 +12,12 @@ from theta0.report.page.content import content
 from theta0.report.report import Report
 from theta0.results import write_atomically
 
+PROGRAM = (
+    "elements", "data", "filter", "statistics", "summary", "heat_map", "charts", "curves",
+    "parallel", "runs", "run", "main",
+)  # fmt: skip
+"""Files in program/, each of which uses what those before it define."""
+
 
 def write(report: Report) -> None:
     """Write index.html into the report's folder."""
@@ -27,7 +33,7 @@ def embedded(report: Report) -> str:
 
 def render(title: str, data: str) -> str:
     """The whole file. Nothing but its own style and program may act in it, by their hashes."""
-    style, program = _source("page.css"), _source("page.js")
+    style, program = _source("page.css"), _program()
     parts = {
         "title": html.escape(title),
         "policy": f"default-src 'none'; style-src {_allowed(style)}; script-src {_allowed(program)}"
@@ -43,6 +49,13 @@ def render(title: str, data: str) -> str:
 def version(data: str) -> str:
     """By which the page knows whether it shows what is there."""
     return hashlib.sha256(data.encode()).hexdigest()[:16]
+
+
+@cache
+def _program() -> str:
+    """All parts in one scope, which nothing else on the page can reach."""
+    parts = "\n".join(_source(f"program/{part}.js") for part in PROGRAM)
+    return f'"use strict";\n(() => {{\n{parts}}})();\n'
 
 
 @cache
