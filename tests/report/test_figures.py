@@ -16,12 +16,13 @@ from theta0.report.figures.cost import cost
 from theta0.report.figures.curves import curves
 from theta0.report.figures.decay import decay
 from theta0.report.figures.grid import Colours, grid
+from theta0.report.figures.looks import Looks
 from theta0.report.figures.problem import problems
 from theta0.report.figures.profiles import profiles
 from theta0.report.figures.seeds import seeds
 from theta0.report.figures.sensitivity import sensitivity
 from theta0.report.figures.signal import signal
-from theta0.report.figures.style import COLOURS, Looks, contrast
+from theta0.report.figures.style import COLOURS, contrast
 from theta0.report.figures.times import times
 from theta0.report.make import make
 from theta0.report.statistics import analyse

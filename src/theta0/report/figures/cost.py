@@ -4,19 +4,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from theta0.report.figures.axes import bars, ends, frame, heading, room
+from theta0.report.figures.panels import legend
 from theta0.report.figures.problem import Problem
-from theta0.report.figures.style import (
-    GREY,
-    MEAN,
-    ONE,
-    SEED,
-    bars,
-    ends,
-    frame,
-    heading,
-    legend,
-    room,
-)
+from theta0.report.figures.style import GREY, MEAN, ONE, SEED
 from theta0.report.words import Unit
 
 SECONDS = "cost.fit_seconds"

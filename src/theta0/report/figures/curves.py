@@ -7,8 +7,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy import stats
 
+from theta0.report.figures.axes import ends, frame, heading
+from theta0.report.figures.panels import legend, panels
 from theta0.report.figures.problem import Problem
-from theta0.report.figures.style import LOST, ends, frame, heading, legend, panels
+from theta0.report.figures.style import LOST
 from theta0.report.words import Unit
 
 By = Literal["epoch", "step", "seconds"]

@@ -4,10 +4,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from theta0.report.figures.axes import heading
 from theta0.report.figures.grid import Colours, lattice
 from theta0.report.figures.problem import Problem
 from theta0.report.figures.sensitivity import RATE, best_at
-from theta0.report.figures.style import ONE, TWO, heading
+from theta0.report.figures.style import ONE, TWO
 from theta0.report.words import Unit, fixed, name
 from theta0.sweep.runs import plain
 

@@ -11,8 +11,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from theta0.report.figures.axes import ends, heading
 from theta0.report.figures.problem import Problem
-from theta0.report.figures.style import COLOUR_MAP, FAINT, GREY, ONE, ends, heading, text_colour
+from theta0.report.figures.style import COLOUR_MAP, FAINT, GREY, ONE, text_colour
 from theta0.report.words import Unit, fixed, name
 
 WIDTH, HEIGHT = 0.95, 0.62

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from theta0.report.figures.style import Looks
+from theta0.report.figures.looks import Looks
 from theta0.report.statistics import Statistics
 from theta0.report.study import Study
 from theta0.report.words import name

@@ -2,8 +2,9 @@
 
 from matplotlib.figure import Figure
 
+from theta0.report.figures.axes import ends, frame, spread
+from theta0.report.figures.panels import legend, panels
 from theta0.report.figures.problem import Problem
-from theta0.report.figures.style import ends, frame, legend, panels, spread
 
 MEASURES = {"step": "steps", "seconds": "seconds"}
 APART = (-0.03, 0.03)

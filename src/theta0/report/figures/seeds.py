@@ -2,18 +2,10 @@
 
 from matplotlib.figure import Figure
 
+from theta0.report.figures.axes import bars, frame, heading, room, spread
+from theta0.report.figures.panels import rows
 from theta0.report.figures.problem import Problem
-from theta0.report.figures.style import (
-    LOST,
-    MEAN,
-    SEED,
-    bars,
-    frame,
-    heading,
-    room,
-    rows,
-    spread,
-)
+from theta0.report.figures.style import LOST, MEAN, SEED
 from theta0.report.words import Unit, name
 
 

@@ -6,20 +6,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from theta0.report.figures.axes import bars, frame, heading, room, spread, swept
+from theta0.report.figures.panels import legend, panels
 from theta0.report.figures.problem import Problem
-from theta0.report.figures.style import (
-    LOST,
-    MEAN,
-    SEED,
-    bars,
-    frame,
-    heading,
-    legend,
-    panels,
-    room,
-    spread,
-    swept,
-)
+from theta0.report.figures.style import LOST, MEAN, SEED
 from theta0.report.statistics.cells import ranked
 from theta0.report.words import Unit
 

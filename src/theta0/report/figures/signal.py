@@ -6,8 +6,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from theta0.errors import first_line
+from theta0.report.figures.axes import ends, frame
+from theta0.report.figures.panels import legend
 from theta0.report.figures.problem import Problem
-from theta0.report.figures.style import TWO, ends, frame, legend
+from theta0.report.figures.style import TWO
 
 QUANTITIES = {"activation_std": "std of activations", "grad_std": "std of gradients"}
 """Columns of diagnostics.csv, and what they are called."""

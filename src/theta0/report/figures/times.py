@@ -3,16 +3,10 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from theta0.report.figures.axes import ends, frame, spread
+from theta0.report.figures.panels import rows
 from theta0.report.figures.problem import Problem
-from theta0.report.figures.style import (
-    LOST,
-    MEAN,
-    SEED,
-    ends,
-    frame,
-    rows,
-    spread,
-)
+from theta0.report.figures.style import LOST, MEAN, SEED
 from theta0.report.words import Unit, name
 
 MEASURES = {"step": "steps", "seconds": "seconds of training"}
