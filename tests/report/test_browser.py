@@ -537,7 +537,9 @@ def test_it_follows_a_sweep(chrome, making_up, start, tmp_path):
     folder = making_up(tmp_path / "logs" / "first", outcome, range(2), **GRID)
     quiet = {"PYTHONWARNINGS": "ignore"}
     program = (str(Path(__file__).parents[2] / "src" / "report.py"),)
-    served = start(tmp_path, "study=first", "serve=true", "port=0", program=program, env=quiet)
+    served = start(
+        tmp_path, "study=first", "report.serve=true", "report.port=0", program=program, env=quiet
+    )
     lines: list[str] = []
     while not lines or " follows the study" not in lines[-1]:
         lines.append(served.stdout.readline())

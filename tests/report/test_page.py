@@ -242,12 +242,16 @@ def test_nothing_else_is_served_and_nobody_else(server):
 def test_a_port_that_is_taken_is_told(report):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(ConfigError, match=rf"^port={port}: Address already in use: choose "):
+        with pytest.raises(
+            ConfigError, match=rf"^report\.port={port}: Address already in use: choose "
+        ):
             serve(report, lambda: report, [report.folder.parent], port)
 
 
 def test_a_bad_port_is_told(made_up_study, in_process, tmp_path):
     made_up_study(seeds=[0])
-    ran = in_process(tmp_path, "study=first", "serve=true", "port=70000", program="report.py")
+    ran = in_process(
+        tmp_path, "study=first", "report.serve=true", "report.port=70000", program="report.py"
+    )
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err == "theta0: port=70000: must be less than 65536\n"
+    assert ran.err == "theta0: report.port=70000: must be less than 65536\n"

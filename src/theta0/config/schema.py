@@ -131,6 +131,11 @@ class Workspace(Strict):
     entity: str | None
 
 
+class Served(Strict):
+    serve: bool
+    port: Annotated[int, Field(ge=0, lt=65536)]
+
+
 class ReportConfig(Strict):
     """What stands at the top level of configs/report.yaml."""
 
@@ -142,7 +147,6 @@ class ReportConfig(Strict):
     target: Finite | None
     seed: Seed
     folder: str | None
-    serve: bool
-    port: Annotated[int, Field(ge=0, lt=65536)]
+    report: Served
     wandb: Workspace
     paths: Paths

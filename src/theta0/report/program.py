@@ -57,8 +57,8 @@ def report(config: DictConfig) -> None:
     if asked["wandb"]["workspace"]:
         place = {key: asked["wandb"][key] for key in ("project", "entity")}
         print(f"workspace: {workspace.publish(made, **place)}")
-    if asked["serve"]:
-        page.serve(made, again, folders, asked["port"])
+    if asked["report"]["serve"]:
+        page.serve(made, again, folders, asked["report"]["port"])
     if made.study.broken:
         sys.exit(1)
 

@@ -25,7 +25,7 @@ def serve(report: Report, again: Callable[[], Report], folders: Sequence[Path], 
     try:
         server = Server(port)
     except OSError as error:
-        raise ConfigError(f"port={port}: {error.strerror}: choose another one") from None
+        raise ConfigError(f"report.port={port}: {error.strerror}: choose another one") from None
     server.show(report)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f"the page is at {server.url} and follows the study; Ctrl-C ends it", flush=True)
