@@ -22,6 +22,8 @@ PAGES = {
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 }
 TEXT = PAGES["README.md"]
+ELSEWHERE = {"The report 1"}
+"""Blocks that a test of their own runs: tests/report/test_mnist5k.py."""
 FAST = {"Two commands 1", "Tests 1", "Look before you run 1"}
 FIRST = next(line for line in TEXT.splitlines() if line.endswith(" study=first"))
 
@@ -42,6 +44,8 @@ def blocks():
             found = re.findall(r"^```bash\n(.*?)^```$", body, flags=re.MULTILINE | re.DOTALL)
             for number, block in enumerate(found, start=1):
                 name = f"{title} {number}" if page == "README.md" else f"{page}: {title} {number}"
+                if name in ELSEWHERE:
+                    continue
                 marks = () if name in FAST else (pytest.mark.slow,)
                 yield pytest.param(body, block.splitlines(), id=name, marks=marks)
 

@@ -117,7 +117,8 @@ def test_a_run_that_kills_its_process_each_time_is_listed(start, wait, tmp_path,
     assert {at: r.status for at, r in by_step.items()} == {33: "interrupted", 999: "done"}
     assert f"unfinished: {by_step[33].run}: its process ended 2 times: killed" in ran.out
     assert f"{by_step[999].metrics['val/acc']:.4f}" in ran.out
-    again = wait(tmp_path, start(tmp_path, *words, *kill, env=killer))
+    once = "hydra.launcher.retries=0"
+    again = wait(tmp_path, start(tmp_path, *words, once, *kill, env=killer))
     assert again.code == 1  # until it is done
     assert f"{by_step[33].run}  continued\n" in again.out
 
