@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,37 @@ def test_a_job_that_kills_its_worker_each_time_is_given_up(done):
     assert (
         returned[1] == "its process ended 2 times: killed, for want of memory perhaps, or crashed"
     )
+
+
+def test_a_worker_that_dies_in_the_middle_of_its_answer_is_not_waited_for(done):
+    """The answer is longer than a pipe holds; the first one ends after half of its bytes."""
+
+    def does(job, folder):
+        if (folder / "0.starts").read_text() == "start\n":
+
+            def half(pipe, message, write=os.write):
+                write(pipe.fileno(), bytes(message)[: len(message) // 2])
+                os.kill(os.getpid(), signal.SIGKILL)
+
+            Connection._send = half
+        return bytes(100_000)
+
+    assert done(does, 1) == ([bytes(100_000)], [2])
+
+
+def test_a_process_that_dies_before_it_has_read_its_task_is_not_waited_for(tmp_path):
+    long = Job(0, ("a=" + 1_000_000 * "1",))
+    team = Workers(sweep(tmp_path, None), [{"PYTHONHOME": str(tmp_path)}], retries=1)
+    (returned,) = team.work_through([long])
+    assert returned._return_value.startswith("its process ended 2 times")
+
+
+def test_what_a_task_raises_comes_with_its_traceback(done):
+    def does(job, folder):
+        raise ArithmeticError("no such number")
+
+    with pytest.raises(ArithmeticError, match=r"^no such number\n[^$]*, in does\n"):
+        done(does, 1)
 
 
 def test_a_refusal_stops_the_others_in_order(done, tmp_path):

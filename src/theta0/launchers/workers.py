@@ -1,20 +1,22 @@
 """Worker processes: each does one task after another, and one that dies takes no other along."""
 
+import atexit
 import contextlib
 import os
+import pickle
+import queue
 import signal
 import threading
 import time
-import warnings
+import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import Pipe
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, Protocol, TypeVar
 
-from joblib.externals.loky import ProcessPoolExecutor
+import cloudpickle
+from joblib.externals.loky.backend.process import LokyProcess
 
 from theta0.signals import unheard
 
@@ -36,36 +38,54 @@ class Work(Protocol[_Task, Done]):
         """What came of a task that is given up."""
 
 
+class Lost(Exception):
+    """A worker is gone, and has not said what came of its task."""
+
+
 class Worker:
     """A process with an environment of its own, which its first task starts.
 
-    A pool of joblib's with one process. In a common pool the death of one process ends the others
-    too, and nobody knows which task was to blame.
+    A process of joblib's, on a pipe of its own. In joblib's pools both sides hold both ends of the
+    pipes, so nobody hears the end of a process that dies in the middle of a message: they wait for
+    the rest for ever.
     """
 
-    pool: ProcessPoolExecutor | None = None
+    process: LokyProcess | None = None
+    pipe: Connection
 
-    def __init__(self, environment: dict[str, str], leash: Connection) -> None:
-        self.environment, self.leash = environment, leash
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.environment = environment
 
-    def start(self, do: Callable[[Any], Any], task: Any) -> "Future[Any]":
-        """Hand over a task; in a new process, where there is none or the one before has died."""
-        try:
-            with unheard():
-                if self.pool is None:
-                    self.pool = ProcessPoolExecutor(
-                        1, env=self.environment, initializer=_on_leash, initargs=(self.leash,)
-                    )
-                return self.pool.submit(do, task)
-        except BrokenProcessPool:  # it died while it had nothing to do
+    def give(self, do: Callable[[Any], Any], task: Any) -> None:
+        """Hand over a task; to a new process, where there is none or the one before has died."""
+        if self.process is not None and not self.process.is_alive():
             self.end()
-            return self.start(do, task)
+        if self.process is None:
+            self.pipe, its_end = Pipe()
+            self.process = LokyProcess(target=_serve, args=(its_end,), env=self.environment)
+            with unheard():
+                self.process.start()
+            its_end.close()
+        with contextlib.suppress(OSError):  # it has died since: `result` says so
+            self.pipe.send_bytes(cloudpickle.dumps((do, task)))
+
+    def result(self) -> Any:
+        """What came of the task. Raises what the task has raised, or Lost."""
+        try:
+            answer = self.pipe.recv_bytes()
+        except (EOFError, OSError):
+            raise Lost("killed, for want of memory perhaps, or crashed") from None
+        done, raised = pickle.loads(answer)
+        if raised is not None:
+            raise raised
+        return done
 
     def end(self) -> None:
-        """Wait until the process has done what it does, and is gone."""
-        if self.pool is not None:
-            self.pool.shutdown()
-            self.pool = None
+        """Tell the process to stop, as SIGTERM does, and wait until it is gone."""
+        if self.process is not None:
+            self.pipe.close()
+            self.process.join()
+            self.process = None
 
 
 class Workers(Generic[Task, Done]):
@@ -81,9 +101,8 @@ class Workers(Generic[Task, Done]):
         self, work: Work[Task, Done], environments: Sequence[dict[str, str]], retries: int
     ) -> None:
         self.work, self.retries = work, retries
-        # Nothing is ever written: the workers wait for its end, which also comes if we are killed.
-        leash, self.leash = Pipe(duplex=False)
-        self.all = [Worker(environment, leash) for environment in environments]
+        self.all = [Worker(environment) for environment in environments]
+        atexit.register(self.stop)  # before multiprocessing waits for them
 
     def work_through(self, tasks: Sequence[Task]) -> list[Done]:
         """What came of each task, in their order.
@@ -93,25 +112,26 @@ class Workers(Generic[Task, Done]):
         """
         results: dict[Task, Done] = {}
         waiting, idle = deque(tasks), deque(self.all)
-        busy: dict[Future[Done], tuple[Worker, Task]] = {}
+        busy: dict[Any, tuple[Worker, Task]] = {}
         deaths: Counter[Task] = Counter()
         try:
             while waiting or busy:
                 while waiting and idle:
                     worker, task = idle.popleft(), waiting.popleft()
-                    busy[worker.start(self.work.do, task)] = worker, task
-                for future in wait(busy, return_when=FIRST_COMPLETED).done:
-                    worker, task = busy.pop(future)
+                    worker.give(self.work.do, task)
+                    busy[worker.pipe] = worker, task
+                for pipe in wait(list(busy)):
+                    worker, task = busy.pop(pipe)
                     idle.appendleft(worker)  # before those that have not been started yet
                     try:
-                        results[task] = self.work.accept(future.result())
-                    except BrokenProcessPool as death:
+                        results[task] = self.work.accept(worker.result())
+                    except Lost as why:
                         worker.end()
                         deaths[task] += 1
                         if deaths[task] <= self.retries:
                             waiting.appendleft(task)
                         else:
-                            reason = f"its process ended {deaths[task]} times: {_why(death)}"
+                            reason = f"its process ended {deaths[task]} times: {why}"
                             results[task] = self.work.lost(task, reason)
         except BaseException:
             self.stop()
@@ -120,29 +140,42 @@ class Workers(Generic[Task, Done]):
 
     def stop(self) -> None:
         """Tell every worker to stop, as SIGTERM does, and wait until all are gone."""
-        self.leash.close()
+        for worker in self.all:
+            if worker.process is not None:
+                worker.pipe.close()
         for worker in self.all:
             worker.end()
 
 
-def _why(death: BrokenProcessPool) -> str:
-    """joblib hands on what a worker could say, and tells in a paragraph that it could not."""
-    told = str(death.__cause__ or "").strip('" \n').splitlines()
-    return told[-1] if told else "killed, for want of memory perhaps, or crashed"
+def _serve(pipe: Connection) -> None:
+    """In a worker: a task after another, until its sweep's process says so, or dies."""
+    tasks: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+    busy = threading.Event()
+
+    def listen() -> None:
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                message = pipe.recv_bytes()
+                busy.set()
+                tasks.put(message)
+        tasks.put(None)
+        while busy.is_set():
+            os.kill(os.getpid(), signal.SIGTERM)  # the task ends in order
+            time.sleep(1)
+
+    threading.Thread(target=listen, daemon=True).start()
+    while (message := tasks.get()) is not None:
+        answer = _answer(message)
+        with contextlib.suppress(OSError):  # nobody is there any more
+            pipe.send_bytes(answer)
+        busy.clear()
 
 
-def _on_leash(leash: Connection) -> None:
-    """In a worker, from its start: it stops when its sweep's process says so, or dies."""
-    threading.Thread(target=_stop_with, args=(leash,), daemon=True).start()
-
-
-def _stop_with(leash: Connection) -> None:
-    with contextlib.suppress(EOFError, OSError):
-        leash.recv_bytes()
-    while True:  # the first one ends the run in order, another one the idle process
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(1)
-
-
-# joblib replaces a process whose memory has grown, and says so; a larger data set is no leak.
-warnings.filterwarnings("ignore", "A worker stopped while some jobs", module="joblib")
+def _answer(message: bytes) -> bytes:
+    """What came of the task in a message, or what was raised instead."""
+    try:
+        do, task = pickle.loads(message)
+        return cloudpickle.dumps((do(task), None))
+    except BaseException as raised:
+        raised.add_note(traceback.format_exc())  # a traceback itself cannot be pickled
+        return cloudpickle.dumps((None, raised))
