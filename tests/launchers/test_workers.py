@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
+from joblib.externals.loky.backend.process import LokyProcess
 
 from theta0.errors import ConfigError
 from theta0.launchers.sweep import Job, Sweep
@@ -153,6 +154,13 @@ def test_a_worker_that_is_told_to_stop_ends_the_sweep(done, tmp_path):
 
     with pytest.raises(SystemExit) as stopped:
         done(does, 1)
+    assert stopped.value.code == 143
+
+
+def test_a_signal_while_a_worker_is_started_ends_the_sweep(done, monkeypatch):
+    monkeypatch.setattr(LokyProcess, "start", lambda _: signal.raise_signal(signal.SIGTERM))
+    with stoppable(), pytest.raises(SystemExit) as stopped:
+        done(lambda job, folder: None, 1)
     assert stopped.value.code == 143
 
 

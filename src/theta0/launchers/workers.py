@@ -84,7 +84,8 @@ class Worker:
         """Tell the process to stop, as SIGTERM does, and wait until it is gone."""
         if self.process is not None:
             self.pipe.close()
-            self.process.join()
+            if self.process.pid is not None:  # else a signal came before it was started
+                self.process.join()
             self.process = None
 
 
