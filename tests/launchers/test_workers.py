@@ -147,6 +147,33 @@ def test_a_refusal_stops_the_others_in_order(done, tmp_path):
     assert multiprocessing.active_children() == before
 
 
+def test_a_task_that_follows_at_once_is_stopped_in_order_too(done, tmp_path):
+    """Job 2 arrives while its worker is still busy with the answer to job 0."""
+
+    def does(job, folder):
+        if job.number == 0:
+
+            def slowly(pipe, answer, send=Connection.send_bytes):
+                send(pipe, answer)
+                time.sleep(1)
+
+            Connection.send_bytes = slowly
+        if job.number == 1:
+            while not (folder / "busy").exists():
+                time.sleep(0.01)
+            return ConfigError("no such thing")
+        if job.number == 2:
+            with stoppable():
+                (folder / "busy").touch()
+                time.sleep(10)
+                (folder / "not stopped").touch()
+
+    with pytest.raises(ConfigError, match=r"^no such thing$"):
+        done(does, 3)
+    assert (tmp_path / "busy").exists()
+    assert not (tmp_path / "not stopped").exists()
+
+
 def test_a_worker_that_is_told_to_stop_ends_the_sweep(done, tmp_path):
     def does(job, folder):
         with stoppable():

@@ -80,10 +80,15 @@ class Worker:
             raise raised
         return done
 
-    def end(self) -> None:
-        """Tell the process to stop, as SIGTERM does, and wait until it is gone."""
+    def stop(self) -> None:
+        """Tell the process to stop, as SIGTERM does."""
         if self.process is not None:
             self.pipe.close()
+
+    def end(self) -> None:
+        """The same, and wait until it is gone."""
+        self.stop()
+        if self.process is not None:
             if self.process.pid is not None:  # else a signal came before it was started
                 self.process.join()
             self.process = None
@@ -142,8 +147,7 @@ class Workers(Generic[Task, Done]):
     def stop(self) -> None:
         """Tell every worker to stop, as SIGTERM does, and wait until all are gone."""
         for worker in self.all:
-            if worker.process is not None:
-                worker.pipe.close()
+            worker.stop()
         for worker in self.all:
             worker.end()
 
@@ -167,9 +171,9 @@ def _serve(pipe: Connection) -> None:
     threading.Thread(target=listen, daemon=True).start()
     while (message := tasks.get()) is not None:
         answer = _answer(message)
+        busy.clear()  # before the answer, on which the next task may follow at once
         with contextlib.suppress(OSError):  # nobody is there any more
             pipe.send_bytes(answer)
-        busy.clear()
 
 
 def _answer(message: bytes) -> bytes:

@@ -1,1 +1,4 @@
-"""From a study's folder to tables, finding and recommendation. Reads files; imports no torch."""
+"""From a study's folder to a page, tables, figures, a finding and a recommendation.
+
+Reads files; imports no torch.
+"""

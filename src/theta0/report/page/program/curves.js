@@ -26,9 +26,7 @@ function average(runs, x, y, drawable) {
     }
   }
   const means = [...epochs.values()].sort((a, b) => a.epoch - b.epoch);
-  for (const each of means) {
-    each.half = each.n > 1 ? (page.student[each.n] ?? NaN) * Math.sqrt(each.squares / (each.n - 1)) : NaN;
-  }
+  for (const each of means) each.half = halfInterval(each.squares, each.n);
   return means;
 }
 
@@ -44,12 +42,10 @@ function drawCurves() {
   const drawable = log ? (value) => value > 0 && value < Infinity : Number.isFinite;
   const known = metric && groups.length && page.curves.starts.at(-1) > 0;
   const [x, y] = known ? [page.curve(by), page.curve(metric)] : [];
-  const lines = (known ? groups.slice(0, MOST_CURVES) : []).map((group) => ({
-    ...group,
-    name: nameOf(group.runs[0], axes),
-    means: average(group.done, x, y, drawable),
-    tone: names.indexOf(nameOf(group.runs[0], axes)),
-  })).filter((line) => line.means.length || each);
+  const lines = (known ? groups.slice(0, MOST_CURVES) : []).map((group) => {
+    const name = nameOf(group.runs[0], axes);
+    return { ...group, name, means: average(group.done, x, y, drawable), tone: names.indexOf(name) };
+  }).filter((line) => line.means.length || each);
   const ends = [], places = []; // of runs, not of bands: those of two seeds are endless
   for (const { runs, done } of lines) {
     for (const run of each ? runs : done) {

@@ -2,8 +2,7 @@
 
 function drawHeat() {
   const others = page.factors.filter((factor) => !["optimizer", "init"].includes(factor));
-  const unit = page.percent.has(page.metric) ? " (%)" : "";
-  $("#heat-note").textContent = `Mean ${page.metric}${unit} of each combination at its best setting, with its interval of 95 %`
+  $("#heat-note").textContent = `Mean ${title(page.metric)} of each combination at its best setting, with its interval of 95 %`
     + `${shown.length < page.runs.length ? " (Student’s where the filter takes runs away)" : ""}. Choose one to see its runs alone.`;
   const contexts = grouped(arms(), ({ runs }) => nameOf(runs[0], others));
   $("#heat").replaceChildren(...[...contexts].sort(([a], [b]) => compare(a, b)).map(([context, some]) => heatMap(context, some)));

@@ -42,8 +42,7 @@ function drawParallel() {
   }
   axes.forEach((axis, place) => {
     const { name, column, x, choice, to, log, low, high } = axis;
-    const side = place === axes.length - 1 ? "start" : place ? "middle" : "start";
-    const anchor = place === axes.length - 1 ? "end" : side;
+    const anchor = place === axes.length - 1 ? "end" : place ? "middle" : "start";
     const group = s("g", {},
       s("line", { class: "axis", x1: x, x2: x, y1: top, y2: floor - 26 }),
       s("text", { class: `name ${anchor}`, x: anchor === "end" ? x + right - 4 : anchor === "start" ? x - left + 2 : x, y: 16 }, title(name)));

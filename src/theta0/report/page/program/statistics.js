@@ -27,7 +27,12 @@ function moments(values) {
   const n = values.length;
   const mean = values.reduce((sum, value) => sum + value, 0) / n;
   const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-  return { mean, half: n > 1 ? (page.student[n] ?? NaN) * Math.sqrt(squares / (n - 1)) : NaN };
+  return { mean, half: halfInterval(squares, n) };
+}
+
+/** From the sum of n squared differences from their mean. */
+function halfInterval(squares, n) {
+  return n > 1 ? (page.student[n] ?? NaN) * Math.sqrt(squares / (n - 1)) : NaN;
 }
 
 const better = (a, b, mode) => (mode === "max" ? b - a : a - b) || 0;
