@@ -200,6 +200,21 @@ def test_units_that_nothing_tells_apart():
     assert by_layer(zero_branch)["1.0"].identical == 0  # as Fixup has it: x + 0 differs by unit
 
 
+class LastBits(nn.Linear):
+    """Each unit's sum is rounded in another way, as by a kernel that sums in blocks."""
+
+    def forward(self, x):
+        z = super().forward(x)
+        return z + torch.arange(self.out_features) * torch.finfo(z.dtype).eps * z.detach().abs()
+
+
+def test_units_that_differ_by_rounding_alone_are_identical():
+    network = nn.Sequential(LastBits(6, 5), nn.Sigmoid(), LastBits(5, 3))
+    for parameter in network.parameters():
+        nn.init.constant_(parameter, 0.1)
+    assert [row.identical for row in by_layer(network).values()] == [1, 1]
+
+
 def test_the_noise_scale_is_that_of_eight_parts():
     torch.manual_seed(0)
     network = nn.Linear(6, 3)

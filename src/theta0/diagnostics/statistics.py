@@ -39,8 +39,9 @@ class Statistics:
         saturated: share of entries at which φ is flat; None unless φ saturates at both ends.
         dead: share of units at which φ′ is 0 on every row, so that no gradient passes; without an
             activation module to be seen, of units that are 0 on every row.
-        identical: 1 where the units cannot be told apart, else 0: equal weights, biases and
-            activations. Gradients are then equal too, and the units stay so.
+        identical: 1 where the units cannot be told apart, else 0: equal weights and biases, and
+            activations that are equal up to rounding. Gradients are then equal too, and the units
+            stay so.
         grad_std: of the gradient of the loss summed over rows, with respect to the pre-activation;
             so it does not depend on the number of rows.
         weight_grad_std: of the gradient of the mean loss with respect to the weight.
@@ -182,15 +183,14 @@ def _identical(layer: Layer) -> bool:
     if len(entering) < 2 or not torch.equal(entering[0], entering[1]):
         return False  # as good as always, and cheap
     biases = getattr(layer.module, "bias", None)
+    if not bool((entering == entering[0]).all()):
+        return False
+    if biases is not None and not bool((biases == biases[0]).all()):
+        return False
+    # A kernel may sum the terms of one unit in another order than its neighbour's.
     activations = layer.activation.detach().flatten(1)
-    return all(
-        bool((values == first).all())
-        for values, first in (
-            (entering, entering[:1]),
-            (activations, activations[:, :1]),
-            *([] if biases is None else [(biases, biases[0])]),
-        )
-    )
+    rounding = max(1e-5, 2 * torch.finfo(activations.dtype).eps) * activations.abs().max()
+    return bool(((activations - activations[:, :1]).abs() <= rounding).all())
 
 
 def _add_noise_scales(
