@@ -6,7 +6,8 @@ import sys
 import pytest
 from filelock import FileLock
 
-from theta0.sweep.progress import Stand, told
+from theta0.index import Entry
+from theta0.sweep.progress import told
 
 SHORT = ("trainer.max_epochs=1", "study=s", "model.widths=[16]")
 
@@ -149,4 +150,4 @@ def test_a_sweep_tells_what_it_has_done(in_process, tmp_path):
 
 
 def test_what_is_told_of_no_runs():
-    assert told({"gone": Stand("done", 0)}, {}) == "no runs"
+    assert told({"gone": Entry("gone", "", "done", "0")}, {}) == "no runs"

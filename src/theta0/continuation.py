@@ -9,6 +9,7 @@ from filelock import FileLock, Timeout
 
 from theta0.errors import ConfigError
 from theta0.identity import identity_of, run_overrides, time_as_name, unused
+from theta0.index import index_of
 from theta0.results import FINISHED, Result
 
 REPLACED = ".replaced"
@@ -94,9 +95,11 @@ def go_on(
 
 def _replace_others(folder: Path, new: Result, rerun: str | None, mine: bool) -> None:
     """Runs of the study that were asked for in the same words, and were other runs."""
-    for path in folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*/result.json"):
+    prefix = f"{folder.name.rpartition('-')[0]}-"
+    for name in index_of(folder.parent).same_words(new.overrides):
+        there = folder.parent / name
         try:
-            other = Result.read(path.parent)
+            other = Result.read(there) if name.startswith(prefix) else new
         except ValueError:
             continue
         if (
@@ -112,7 +115,7 @@ def _replace_others(folder: Path, new: Result, rerun: str | None, mine: bool) ->
                 " rerun=changed does it anew, another study=... beside it"
             )
         if mine:
-            set_aside(path.parent)
+            set_aside(there)
 
 
 def set_aside(folder: Path, keep: tuple[str, ...] = ()) -> None:

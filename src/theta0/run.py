@@ -24,6 +24,7 @@ from theta0.build import build
 from theta0.checkpoints import CheckpointFiles, read_checkpoint
 from theta0.continuation import PROCESSES, go_on, locked
 from theta0.identity import choices_of, config_hash, resolve
+from theta0.index import index_of
 from theta0.init import table
 from theta0.module import Diverged, Module
 from theta0.results import Best, Cost, Error, Result, write_atomically
@@ -241,6 +242,7 @@ def begin(folder: Path, config: dict[str, Any], result: Result) -> None:
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     write_atomically(folder / "config.resolved.yaml", text)
     result.write(folder)
+    index_of(folder.parent).note(folder, result)
 
 
 def _digest_of(node: dict[str, Any]) -> str | None:
@@ -286,6 +288,10 @@ def record(result: Result, folder: Path) -> None:
         result.write(folder)
     except OSError as error:
         log.error("%s  result.json cannot be written: %s", result.run, error)
+        return
+    index = index_of(folder.parent)
+    if index.exists:  # a run that is reproduced belongs to no study
+        index.note(folder, result)
 
 
 class _OnRecord(lightning.Callback):

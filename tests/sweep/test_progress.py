@@ -6,6 +6,7 @@ import pytest
 from filelock import FileLock
 
 import theta0.run
+import theta0.sweep.progress
 from theta0.results import Error
 from theta0.sweep.progress import not_started
 
@@ -79,3 +80,18 @@ def test_jobs_are_told_by_what_varies():
     assert lines == [f"not started: seed={seed}" for seed in range(1, 11)] + ["not started: 3 more"]
     assert not_started(jobs[:1], []) == ["not started: seed=0 init=he"]
     assert not_started([], seen) == []
+
+
+def test_jobs_and_runs_are_not_compared_pair_by_pair(monkeypatch):
+    compared = []
+
+    class Words(dict):
+        def __eq__(self, other):
+            compared.append(other)
+            return dict.__eq__(self, other)
+
+    made = theta0.sweep.progress.run_overrides
+    monkeypatch.setattr(theta0.sweep.progress, "run_overrides", lambda words: Words(made(words)))
+    jobs = [[f"seed={seed}"] for seed in range(300)]
+    assert len(not_started(jobs, jobs[:290])) == 10
+    assert len(compared) <= len(jobs)

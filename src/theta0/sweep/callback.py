@@ -25,15 +25,17 @@ class StudyCallback(Callback):
     """Hydra turns a callback's exception into a warning, so what must end the program exits."""
 
     def __init__(self) -> None:
-        self.before: dict[str, Any] = {}  # where the study's runs stood when the sweep began
+        self.before: dict[str, Any] = {}  # the study's index when the sweep began
         self.seen: list[list[str]] = []  # the words of the jobs that this process has done
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Before anything is on disk. (A sweep is checked by its sweeper, which knows the axes.)"""
         from theta0.cli import fail
         from theta0.config import check
+        from theta0.index import forget
         from theta0.sweep.commands import record_command
 
+        forget()
         try:
             check(config)
         except ConfigError as error:
@@ -79,10 +81,10 @@ class StudyCallback(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """What the study holds already, to tell at the end what this command has done."""
-        from theta0.results import read_study
-        from theta0.sweep.progress import snapshot
+        from theta0.index import forget, index_of
 
-        self.before = snapshot(read_study(Path(config.hydra.sweep.dir))[0])
+        forget()
+        self.before = index_of(Path(config.hydra.sweep.dir)).current()
 
     def on_multirun_end(
         self, config: DictConfig, jobs: Sequence[Sequence[str]] | None = None, **kwargs: Any
@@ -96,11 +98,12 @@ class StudyCallback(Callback):
         from rich.console import Console
 
         from theta0.config import SEARCH
+        from theta0.index import index_of
         from theta0.results import read_study
         from theta0.sweep import runs
         from theta0.sweep.claims import judge
         from theta0.sweep.offline import sync_command
-        from theta0.sweep.progress import UNDER_WAY, not_started, snapshot, told, unfinished
+        from theta0.sweep.progress import UNDER_WAY, not_started, told, unfinished
         from theta0.sweep.replay import continue_with
         from theta0.sweep.table import overview, print_whole
 
@@ -115,7 +118,7 @@ class StudyCallback(Callback):
             runs.write(runs.table(results), folder)
         except OSError as error:
             broken.append(f"results.csv cannot be written: {error}")
-        after = snapshot(results)
+        after = index_of(folder).current()
         say(told(self.before, after))
         search = config.hydra.sweeper._target_ == SEARCH
         if results:
@@ -158,7 +161,7 @@ class StudyCallback(Callback):
         if nobodys or jobs is not None:
             say(f"continue with: {continue_with(config.hydra, config.study)}")
         given_up = {result.run for result in results if result.error}
-        lost = [run for run in nobodys if run in given_up or after[run] != self.before.get(run)]
+        lost = [run for run in nobodys if run in given_up or after.get(run) != self.before.get(run)]
         if (failed or broken or lost) and jobs is None:
             sys.exit(1)
 

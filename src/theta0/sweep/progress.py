@@ -1,36 +1,18 @@
 """What a command has done of a study: 12 done, 1 continued, 3 new; and what is missing still."""
 
-import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from theta0.continuation import locked
 from theta0.identity import run_overrides
+from theta0.index import Entry
 from theta0.results import FINISHED, Result
 
 UNDER_WAY = "another process is doing it"
 
 
-class Stand(NamedTuple):
-    """A run's status, and the sha256 of its record: what files' times say depends on the clock."""
-
-    status: str
-    record: str
-
-
-def snapshot(results: Iterable[Result]) -> dict[str, Stand]:
-    """Where each run of a study stands, by its name."""
-    return {
-        result.run: Stand(
-            result.status, hashlib.sha256(result.model_dump_json().encode()).hexdigest()
-        )
-        for result in results
-    }
-
-
-def told(before: dict[str, Stand], after: dict[str, Stand]) -> str:
+def told(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> str:
     """The runs of a study in words: those that were done or failed before, and what became of the
     others."""
     counts: Counter[str] = Counter()
@@ -65,9 +47,9 @@ def not_started(
     jobs: Sequence[Sequence[str]], seen: Iterable[Sequence[str]], most: int = 10
 ) -> list[str]:
     """A line for each job, up to so many, whose words are not among those of the ones seen."""
-    started = [run_overrides(list(words)) for words in seen]
+    started = {frozenset(run_overrides(list(words)).items()) for words in seen}
     said = [run_overrides(list(words)) for words in jobs]
-    missing = [words for words in said if words not in started]
+    missing = [words for words in said if frozenset(words.items()) not in started]
     varied = [key for key in said[0] if len({words[key] for words in said}) > 1] if said else []
     lines = [
         "not started: " + " ".join(f"{key}={words[key]}" for key in varied or words)
