@@ -210,8 +210,12 @@ def test_the_std_after_the_cut():
 
 
 def as_matrices(layer):
-    weight = layer.weight.detach().double().flatten(1)
-    return weight.chunk(getattr(layer, "groups", 1))
+    """[outputs, inputs · kernel] of each group; an Embedding's rows are its inputs."""
+    weight = layer.weight.detach().double()
+    groups = weight.chunk(getattr(layer, "groups", 1))
+    if isinstance(layer, nn.ConvTranspose2d):
+        groups = [group.transpose(0, 1) for group in groups]
+    return [group.flatten(1) for group in groups]
 
 
 @pytest.mark.parametrize("gain", [1.0, 0.5, "forward"])

@@ -271,3 +271,16 @@ def test_table():
     assert lines[3] == ["1.weight", "3", "-", "ones", "-", "0", "0"]
     starts = {line.index("fan") for line in text.splitlines()[:1]}
     assert starts == {text.splitlines()[1].index("8/3")}
+
+
+def test_complex_weights_are_refused_and_a_complex_parameter_of_ones_own_is_kept():
+    network = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 4, dtype=torch.complex64))
+    with pytest.raises(
+        ValueError, match=r"^1\.weight: is complex, and a scheme draws real numbers"
+    ):
+        HE(network, generator())
+    network = nn.Sequential(nn.Linear(3, 2))
+    network.phase = nn.Parameter(torch.tensor([1 + 1j, 1 - 1j, -1 + 1j, -1 - 1j]))
+    report = by_name(HE(network, generator()))["phase"]
+    assert report.scheme == "kept"
+    assert report.drawn_std == pytest.approx(2**0.5)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from theta0.models.residual import Scale, Shift
 from theta0.optim import build_optimizer, parameter_groups
@@ -58,6 +59,28 @@ def test_scalar_factors_are_exempt():
         (0.0, {"0.scale", "1.bias", "2.weight"}),
         (0.1, {"3.weight"}),
     ]
+
+
+class Vectors(nn.Module):
+    """Scales and shifts of modules that torch does not know."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer_scale = nn.Parameter(torch.ones(4))
+        self.own_norm = nn.Module()
+        self.own_norm.scale = nn.Parameter(torch.ones(4))
+        self.prelu = nn.PReLU(4)
+        self.normed = weight_norm(nn.Linear(1, 4))
+        self.kernel = nn.Linear(4, 1)
+
+
+def test_a_vector_and_the_lengths_of_weight_norm_are_exempt():
+    network = Vectors()
+    decayed = {"normed.parametrizations.weight.original1", "kernel.weight"}
+    assert dict(names(network, parameter_groups(network, 0.1))) == {
+        0.1: decayed,
+        0.0: all_names(network) - decayed,
+    }
 
 
 def test_the_order_within_a_group_is_the_networks():

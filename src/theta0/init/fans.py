@@ -1,6 +1,8 @@
 """The geometry of a layer: its fans, and its weight as a map from inputs to outputs."""
 
+import itertools
 import math
+from collections.abc import Iterator
 
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
@@ -9,7 +11,7 @@ WEIGHTED = (nn.Linear, _ConvNd, nn.Embedding)
 """The layers that have fans: Linear, Conv1d to 3d, ConvTranspose1d to 3d, Embedding."""
 
 
-def fans(layer: nn.Module) -> tuple[int, int]:
+def fans(layer: nn.Module) -> tuple[float, float]:
     """(fan_in, fan_out): how many products a unit sums, and how many sums one input enters.
 
     They come from the layer, never from a tensor's shape: in the weights [K, out, in] of K stacked
@@ -18,7 +20,9 @@ def fans(layer: nn.Module) -> tuple[int, int]:
     - Linear: in_features, out_features.
     - Conv and ConvTranspose: channels a group · kernel size, in and out. Torch reads fans off the
       weight's shape instead, which swaps the two for ConvTranspose (its weight is [in, out/groups,
-      ...]) and counts the outputs of all groups. Strides are left out, as in He et al. 2015.
+      ...]) and counts the outputs of all groups. A Conv's stride is left out, as in He et al. 2015.
+      A ConvTranspose of stride s spreads its kernel over s positions a dimension, so an output sums
+      kernel size / s products a channel: exactly where s divides the kernel, else on average.
     - Embedding: 1, embedding_dim; a lookup is the product with a one-hot row, so one term a sum.
 
     Raises:
@@ -30,7 +34,10 @@ def fans(layer: nn.Module) -> tuple[int, int]:
         kernel = math.prod(layer.kernel_size)
         channels_in = layer.in_channels // layer.groups
         channels_out = layer.out_channels // layer.groups
-        return channels_in * kernel, channels_out * kernel
+        fan_in: float = channels_in * kernel
+        if layer.transposed and (stride := math.prod(layer.stride)) > 1:
+            fan_in /= stride
+        return fan_in, channels_out * kernel
     if isinstance(layer, nn.Embedding):
         return 1, layer.embedding_dim
     raise TypeError(f"{type(layer).__name__} has no fans: it is not Linear, Conv or Embedding")
@@ -53,6 +60,23 @@ def maps(weight: Tensor, layer: nn.Module) -> Tensor:
     if isinstance(layer, nn.Embedding):
         return weight.T.unsqueeze(0)
     raise TypeError(f"{type(layer).__name__} is no map: it is not Linear, Conv or Embedding")
+
+
+def phases(kernels: Tensor, layer: nn.Module) -> Iterator[Tensor]:
+    """The maps that `kernels` [groups, outputs, inputs, *kernel] consist of, as views of it.
+
+    An output of a ConvTranspose of stride s sees every s-th entry of the kernel alone, so the
+    kernel is as many maps [groups, outputs, inputs, *entries] as there are places to start from.
+    Any other layer has one map, the whole.
+    """
+    if not (isinstance(layer, _ConvNd) and layer.transposed):
+        yield kernels
+        return
+    steps = [s // math.gcd(s, d) for s, d in zip(layer.stride, layer.dilation, strict=True)]
+    starts = (range(min(n, s)) for n, s in zip(layer.kernel_size, steps, strict=True))
+    for start in itertools.product(*starts):
+        entries = (slice(first, None, s) for first, s in zip(start, steps, strict=True))
+        yield kernels[(..., *entries)]
 
 
 def centre(maps: Tensor) -> Tensor:

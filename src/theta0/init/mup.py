@@ -50,11 +50,13 @@ class MuP(GainScheme):
     bias, norm     as in other schemes   1      r_out
     ============== ===================== ====== ========================
 
-    The last two columns are factors on the learning rate. At `base_width` all of this is the
-    standard parametrisation (with gain_out = 1); so is a network of one layer, whose sizes are all
-    fixed. The rate of a hidden layer that is not square is microsoft/mup's (`MuSGD`): table 3 lets
-    all widths grow alike, and has 1. That package keeps the output layer's variance at the base's
-    and divides its product by r_in instead, which is the same function at each step.
+    The last two columns are factors on the learning rate. Where every hidden width equals
+    `base_width` all of this is the standard parametrisation (with gain_out = 1); so is a network of
+    one layer, whose sizes are all fixed. A network of several hidden widths differs from it at any
+    `base_width`: each width has an r of its own, where microsoft/mup compares every layer with the
+    same layer of a base network. The rate of a hidden layer that is not square is that package's
+    (`MuSGD`): table 3 lets all widths grow alike, and has 1. It keeps the output layer's variance
+    at the base's and divides its product by r_in instead, which is the same function at each step.
 
     `lr_scales` says nothing of weight decay: where a step multiplies it by the rate, it has to be
     divided by the factor to act alike at every width, as that package and `build_optimizer` do.
@@ -64,7 +66,7 @@ class MuP(GainScheme):
     Conv is its channels; a depthwise one sums over no width (r_in = 1).
 
     Args:
-        base_width: the width at which μP is the standard parametrisation.
+        base_width: the hidden width at which μP is the standard parametrisation.
         output_gain: gain_out. 0, as the paper recommends (appendix D.2): outputs then start at 0 at
             every width, where drawn ones shrink as 1/√width.
         gain, activation, output_layer, bias, bias_value: see `GainScheme`.

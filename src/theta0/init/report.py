@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -30,8 +31,8 @@ class LayerReport:
     shape: tuple[int, ...]
     scheme: str
     drawn_std: float
-    fan_in: int | None = None
-    fan_out: int | None = None
+    fan_in: float | None = None
+    fan_out: float | None = None
     gain: float | None = None
     asked_std: float | None = None
 
@@ -42,8 +43,11 @@ class LayerReport:
 
 
 def drawn_std(values: Tensor) -> float:
-    """Standard deviation of all entries, 0 for a tensor that has none."""
-    return values.detach().cpu().double().std(correction=0).item() if values.numel() else 0.0
+    """Standard deviation of all entries (complex: √E|z − E z|²), 0 for a tensor that has none."""
+    if not values.numel():
+        return 0.0
+    wide = torch.complex128 if values.is_complex() else torch.float64
+    return values.detach().cpu().to(wide).std(correction=0).item()
 
 
 def table(reports: Iterable[LayerReport]) -> str:
@@ -54,7 +58,7 @@ def table(reports: Iterable[LayerReport]) -> str:
 
     rows = [("layer", "shape", "fan in/out", "scheme", "gain", "asked std", "drawn std")]
     for r in reports:
-        fan = "-" if r.fan_in is None else f"{r.fan_in}/{r.fan_out}"
+        fan = "-" if r.fan_in is None else f"{r.fan_in:g}/{r.fan_out:g}"
         numbers = (number(r.gain), number(r.asked_std), number(r.drawn_std))
         rows.append((r.name, "x".join(map(str, r.shape)) or "scalar", fan, r.scheme, *numbers))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

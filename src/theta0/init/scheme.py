@@ -68,7 +68,8 @@ class TensorScheme(ABC):
 
         Raises:
             ValueError: the generator is not on the CPU, a parameter has no shape yet, a weight is
-                neither a parameter nor can be assigned to, or the scheme does not fit the network.
+                complex, or neither a parameter nor can be assigned to, or the scheme does not fit
+                the network.
         """
         if generator.device.type != "cpu":
             raise ValueError(f"init draws on the CPU, but the generator is on {generator.device}")
@@ -81,6 +82,11 @@ class TensorScheme(ABC):
         def draw(layer: nn.Module, key: str, old: Tensor) -> tuple[Tensor, Facts] | None:
             """The values that `layer.key` starts with and their facts; None where it is kept."""
             values = torch.empty(old.shape, dtype=old.dtype, device="cpu")
+            if old.is_complex() and isinstance(layer, WEIGHTED):
+                raise ValueError(
+                    "is complex, and a scheme draws real numbers: keep it outside Linear, Conv and"
+                    " Embedding and draw it in the model's constructor, or use init=pretrained"
+                )
             if isinstance(layer, WEIGHTED) and key == "weight":
                 gain = gain_rule(layer) if gain_rule else None
                 std = self.fill(values, layer, gain or 0.0, generator)

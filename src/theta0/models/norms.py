@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.utils.parametrizations import weight_norm
+from torch.nn.utils.parametrizations import _WeightNorm, weight_norm
+from torch.nn.utils.parametrize import ParametrizationList
 
 # GroupNorm, LayerNorm and RMSNorm share no base class that other layers do not.
 NORMALISATION = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
@@ -42,6 +43,12 @@ def linear(n_in: int, n_out: int, *, bias: bool, norm: str) -> nn.Linear:
     _require(norm)
     layer = nn.Linear(n_in, n_out, bias=bias)
     return weight_norm(layer) if norm == "weight" else layer
+
+
+def is_magnitude(name: str, module: nn.Module) -> bool:
+    """Whether `module`'s parameter `name` is g of weight normalisation, a length for each row."""
+    weight_normed = isinstance(module, ParametrizationList) and isinstance(module[0], _WeightNorm)
+    return weight_normed and name == "original0"
 
 
 def _require(norm: str) -> None:

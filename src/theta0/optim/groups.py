@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from theta0.models.norms import NORMALISATION
+from theta0.models.norms import NORMALISATION, is_magnitude
 
 
 def parameter_groups(
@@ -17,9 +17,10 @@ def parameter_groups(
     """Parameter groups for a torch optimizer, one for each decay and scale of the rate.
 
     Decay pulls a weight towards the function that ignores its input; a bias, a normalisation's
-    scale or a scalar factor (ReZero's α, a PReLU's slope) has no such reading (Goodfellow 2016,
-    section 7.1), so theirs is 0 unless `decay_bias_and_norm`. Frozen parameters
-    (requires_grad=False) are in no group.
+    scale (weight normalisation's g among them) or a factor (ReZero's α, a PReLU's slopes,
+    LayerScale) has no such reading (Goodfellow 2016, section 7.1), so theirs is 0 unless
+    `decay_bias_and_norm`. What has at most one dimension is no map, whatever its module. Frozen
+    parameters (requires_grad=False) are in no group.
 
     Args:
         network: whose trained parameters are grouped, in its order; the group of the first comes
@@ -36,7 +37,10 @@ def parameter_groups(
         id(parameter)
         for module in network.modules()
         for name, parameter in module.named_parameters(recurse=False)
-        if isinstance(module, NORMALISATION) or "bias" in name or parameter.shape in ((), (1,))
+        if parameter.ndim <= 1
+        or "bias" in name
+        or isinstance(module, NORMALISATION)
+        or is_magnitude(name, module)
     }
     scales = dict(lr_scales or {})
     groups: dict[tuple[float | None, float], dict[str, Any]] = {}

@@ -6,9 +6,8 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrize import ParametrizationList
 
-from theta0.models.norms import NORMALISATION
+from theta0.models.norms import NORMALISATION, is_magnitude
 from theta0.optim.adam_direction import adam_direction
 from theta0.optim.groups import parameter_groups
 from theta0.optim.newton_schulz import newton_schulz
@@ -148,7 +147,7 @@ def hidden_matrices(network: nn.Module) -> list[nn.Parameter]:
         if parameter.ndim > 1
         and "bias" not in name
         and not isinstance(module, NORMALISATION)
-        and not _is_column(parameter, module)
+        and not is_magnitude(name, module)
     ]
     ends = {parameter for parameter, _ in matrices[:1] + matrices[-1:]}
     hidden = {
@@ -159,8 +158,3 @@ def hidden_matrices(network: nn.Module) -> list[nn.Parameter]:
         and not isinstance(module, nn.Embedding)
     }
     return list(hidden)
-
-
-def _is_column(parameter: nn.Parameter, module: nn.Module) -> bool:
-    """Whether it is a number for each row of another matrix, as g of weight normalisation."""
-    return isinstance(module, ParametrizationList) and parameter.numel() == len(parameter)

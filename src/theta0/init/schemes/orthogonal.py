@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from theta0.init.fans import centre, maps
+from theta0.init.fans import centre, maps, phases
 from theta0.init.scheme import GainScheme
 
 
@@ -15,8 +15,9 @@ from theta0.init.scheme import GainScheme
 class Orthogonal(GainScheme):
     """gain · Q, Q with orthonormal rows or columns, uniform (Haar) among those (Saxe et al. 2014).
 
-    A Conv is flattened to [out, in·kernel], each of its groups being one matrix. The std of an
-    entry is gain/√max(rows, columns).
+    A Conv or ConvTranspose is flattened to [out, in·kernel], each of its groups being one matrix.
+    The kernel of a ConvTranspose with a stride is several maps (see `phases`), each of which is
+    orthogonal. The std of an entry is gain/√max(rows, columns).
 
     Args:
         gain, output_gain, activation, output_layer, bias, bias_value: see `GainScheme`.
@@ -31,10 +32,13 @@ class Orthogonal(GainScheme):
     def fill(
         self, weight: Tensor, layer: nn.Module, gain: float, generator: torch.Generator
     ) -> float:
-        groups = layer.groups if isinstance(layer, _ConvNd) else 1
-        matrices = weight.flatten(1).unflatten(0, (groups, -1))
-        matrices.copy_(gain * haar(matrices, generator))
-        return gain / math.sqrt(max(matrices.shape[1:]))
+        kernels = maps(weight, layer) if isinstance(layer, _ConvNd) else weight.unsqueeze(0)
+        squares = 0.0  # the sum that is asked for
+        for phase in phases(kernels, layer):
+            matrices = phase.flatten(2)
+            phase.copy_((gain * haar(matrices, generator)).view(phase.shape))
+            squares += gain**2 * matrices.numel() / max(matrices.shape[1:])
+        return math.sqrt(squares / weight.numel())
 
 
 @dataclass(kw_only=True)

@@ -64,7 +64,7 @@ class VarianceScaling(GainScheme):
             "avg": (fan_in + fan_out) / 2,
             "geo": math.sqrt(fan_in * fan_out),
         }[self.fan]
-        std = math.sqrt(self.scale) * gain / math.sqrt(max(1, fan))
+        std = math.sqrt(self.scale) * gain / math.sqrt(fan or 1)
         match self.distribution:
             case "normal":
                 weight.normal_(0.0, std, generator=generator)
