@@ -6,14 +6,27 @@ import os
 import tempfile
 import traceback
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from theta0.errors import first_line, in_words
 
 Status = Literal["running", "interrupted", "pruned", "done", "diverged", "failed"]
 FINISHED: tuple[Status, ...] = ("done", "diverged", "pruned")
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows no NaN and no infinity: they become null."""
+    if isinstance(value, dict):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Metrics = Annotated[dict[str, float | None], AfterValidator(_finite)]
+"""By name; None where one was not measured or is not finite, so that no mean counts it."""
 
 
 class _Part(BaseModel):
@@ -40,8 +53,9 @@ class Objective(_Part):
 
     @property
     def counted(self) -> float:
-        """`value`, or `worst` where there is none."""
-        return self.worst if self.value is None else self.value
+        """`value`, or `worst` where there is none or it is not finite."""
+        known = self.value is not None and math.isfinite(self.value)
+        return self.value if known and self.value is not None else self.worst
 
 
 class Best(_Part):
@@ -104,9 +118,9 @@ class Result(_Part):
     config_hash: str
     seeds: Seeds
     objective: Objective
-    metrics: dict[str, float | None] = {}
+    metrics: Metrics = {}
     best: Best | None = None
-    last_metrics: dict[str, float | None] = {}
+    last_metrics: Metrics = {}
     cost: Cost | None = None
     hashes: Hashes = Hashes()
     environment: dict[str, Any] = {}
@@ -132,15 +146,6 @@ class Result(_Part):
             raise ValueError(f"{path}: cannot be read: {where} {first['msg']}") from error
         except (UnicodeDecodeError, OSError) as error:
             raise ValueError(f"{path}: cannot be read: {error}") from error
-
-
-def _finite(value: Any) -> Any:
-    """JSON knows no NaN and no infinity: they become null."""
-    if isinstance(value, dict):
-        return {key: _finite(v) for key, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -1,6 +1,7 @@
 """Expected best validation, against all draws counted one by one."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -17,6 +18,21 @@ def test_the_best_of_n_draws_by_counting_them():
         best = [max(draw) for draw in itertools.product(values, repeat=n)]
         assert mean[n - 1] == pytest.approx(np.mean(best))
         assert std[n - 1] == pytest.approx(np.std(best))
+
+
+def test_many_trials_take_memory_by_their_number_and_not_its_square():
+    values = np.random.default_rng(0).normal(size=2000)
+    tracemalloc.start()
+    mean, std = best_of(values)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100 * values.nbytes
+    ordered, number = np.sort(values), np.arange(len(values) + 1)
+    for n in (1, 10, 2000):
+        weights = np.diff((number / len(values)) ** n)
+        assert mean[n - 1] == pytest.approx(weights @ ordered, rel=1e-9)
+        variance = weights @ ordered**2 - (weights @ ordered) ** 2
+        assert std[n - 1] == pytest.approx(np.sqrt(variance), rel=1e-6)
 
 
 def test_a_row_for_each_number_of_trials(made_up_study):

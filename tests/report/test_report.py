@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
 import theta0.report.figures
 import theta0.report.make
@@ -15,6 +16,7 @@ from theta0.cli import _verbatim
 from theta0.report.statistics import analyse
 from theta0.report.study import read
 from theta0.results import Result
+from theta0.sweep.callback import StudyCallback
 
 ROOT = Path(__file__).parents[2]
 
@@ -266,3 +268,18 @@ def test_runs_of_which_there_is_no_one_report_have_not_failed(in_process, tmp_pa
     assert ran.code == 0, ran.err
     assert "\nno report: study: its runs have several objectives (" in ran.out
     assert len(pd.read_csv(tmp_path / "logs" / "s" / "results.csv")) == 2
+
+
+def test_a_claim_that_cannot_be_judged_ends_a_sweep_with_code_1(made_up_study, capsys):
+    folder = made_up_study(init=["he", "xavier"], seeds=[0])
+    claim = {"says": "He wins", "of": {"init": "he"}, "over": {"init": "xavier"}, "margin": 0.0}
+    sweep = {"sweep": {"dir": str(folder)}, "sweeper": {"_target_": "their.own"}}
+    claims = [claim | {"value": value} for value in ("test/acc", "test/ac")]
+    config = OmegaConf.create({"study": "first", "hydra": sweep, "claims": claims})
+    with pytest.raises(SystemExit) as end:
+        StudyCallback().on_multirun_end(config)
+    assert end.value.code == 1
+    out = capsys.readouterr().out
+    assert "claim holds: He wins (" in out
+    assert "claim open: He wins (adam-he-s0-" in out
+    assert "did you mean test/acc?" in out

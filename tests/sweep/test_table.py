@@ -241,3 +241,24 @@ def test_nothing_is_cut_off_where_there_is_no_room(terminal, width):
     broken = terminal and width < 106
     assert any("0.8500 ± 0.0707" in line for line in lines) is not broken
     assert max(map(len, lines)) == (91 if broken else 106)
+
+
+def test_values_are_shown_as_in_results_csv():
+    """`true` and `none`, and 0.3 where a range gave 0.30000000000000004."""
+    values = [True, None, 0.1 + 0.2]
+    results = [made(seed=n) for n in range(len(values))]
+    for result, value in zip(results, values, strict=True):
+        result.config["optimizer"]["nesterov"] = value
+        result.overrides.append(f"optimizer.nesterov={value}")
+    shown = list(summary(results, "s").columns[2].cells)
+    assert sorted(shown) == ["0.3", "none", "true"]
+
+
+def test_what_is_not_finite_is_in_no_mean():
+    results = [
+        made(seed=0, acc=0.8),
+        made(seed=1, acc=float("nan")),
+        made(seed=2, acc=float("inf")),
+    ]
+    (row,) = zip(*(column.cells for column in summary(results, "s").columns), strict=True)
+    assert row[2] == "0.8000"

@@ -13,7 +13,7 @@ from theta0.report.statistics.bootstrap import FEWEST
 from theta0.report.statistics.comparisons import ALPHA
 from theta0.report.study import SEEDS, Study
 from theta0.report.words import listed, name
-from theta0.sweep.runs import plain
+from theta0.sweep.plain import plain
 from theta0.sweep.table import varied_groups
 
 RATES = ("lr", "weight_decay")

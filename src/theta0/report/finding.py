@@ -8,7 +8,7 @@ from theta0.report.statistics import Statistics
 from theta0.report.statistics.variance import TOGETHER
 from theta0.report.study import Study
 from theta0.report.words import Unit, fixed, listed, name, probability, seeds
-from theta0.sweep.runs import plain
+from theta0.sweep.plain import plain
 
 MOST = 6
 """Contexts that are told one by one."""

@@ -11,7 +11,7 @@ from theta0.report.statistics import Statistics
 from theta0.report.study import Study
 from theta0.report.words import Unit, fixed, name, probability, short
 from theta0.results import write_atomically
-from theta0.sweep.runs import plain
+from theta0.sweep.plain import plain
 
 
 @dataclass(frozen=True)

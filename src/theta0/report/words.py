@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from theta0.sweep.runs import plain
+from theta0.sweep.plain import plain
 
 ROUNDING = 1e-12
 """An interval no wider is one of equal values."""

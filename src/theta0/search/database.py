@@ -215,7 +215,7 @@ def values_of(result: Result, aims: Mapping[str, str]) -> list[float]:
     for metric, mode in aims.items():
         part, _, key = metric.partition(".")
         value = getattr(result.cost, key) if part == "cost" else result.metrics.get(metric)
-        if value is None or result.status == "diverged":
+        if value is None or not math.isfinite(value) or result.status == "diverged":
             value = math.inf if mode == "min" else -math.inf
         values.append(value)
     return values

@@ -91,7 +91,8 @@ class StudyCallback(Callback):
     ) -> None:
         """The study so far as results.csv and as a table, what is missing, and the report.
 
-        Exit code 1 where a run failed, or was begun and lost, or something cannot be written.
+        Exit code 1 where a run failed, or was begun and lost, something cannot be written, or a
+        claim names what its runs did not measure.
 
         `jobs` are those of a sweep that was told to stop: it exits by itself, without a report.
         """
@@ -125,7 +126,8 @@ class StudyCallback(Callback):
             most = MOST if search else None
             print_whole(overview(results, f"study {folder.name}", most), console)
         claims = OmegaConf.to_container(config.get("claims") or OmegaConf.create([]))
-        for verdict in judge(claims, results, folder):  # type: ignore[arg-type]
+        verdicts = judge(claims, results, folder)  # type: ignore[arg-type]
+        for verdict in verdicts:
             say(verdict.line)
         failed = [result for result in results if result.status == "failed"]
         for result in failed:
@@ -162,7 +164,8 @@ class StudyCallback(Callback):
             say(f"continue with: {continue_with(config.hydra, config.study)}")
         given_up = {result.run for result in results if result.error}
         lost = [run for run in nobodys if run in given_up or after.get(run) != self.before.get(run)]
-        if (failed or broken or lost) and jobs is None:
+        unjudged = any(verdict.broken for verdict in verdicts)
+        if (failed or broken or lost or unjudged) and jobs is None:
             sys.exit(1)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from theta0.errors import shown
 from theta0.results import Best, Cost, Result, write_atomically
+from theta0.sweep.plain import plain
 from theta0.sweep.table import cell_columns, config_value, swept
 
 
@@ -106,14 +106,3 @@ def column_of(values: Sequence[Any], option: bool = False) -> pd.Series:
         if all(isinstance(value, bool) for value in known):
             return pd.Series(values, dtype="bool" if whole else "boolean")
     return pd.Series(["" if value is None else plain(value) for value in values], dtype="str")
-
-
-def plain(value: Any) -> str:
-    """A value as it would be typed, to ten digits; `none` where a run has no such key."""
-    if pd.api.types.is_list_like(value):
-        return shown(value)
-    if pd.isna(value):
-        return "none"
-    if pd.api.types.is_bool(value):
-        return shown(bool(value))
-    return f"{value:.10g}" if pd.api.types.is_float(value) else shown(value)

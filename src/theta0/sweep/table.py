@@ -1,5 +1,6 @@
 """A study's cells, runs that differ in their seeds alone, and a table with one row a cell."""
 
+import math
 import statistics
 import sys
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,7 @@ from rich.table import Table
 from theta0.continuation import differing
 from theta0.identity import NOT_IDENTITY, cell_overrides, identity_of
 from theta0.results import Result
+from theta0.sweep.plain import plain
 
 
 def cells(results: Sequence[Result]) -> dict[tuple[str, ...], list[Result]]:
@@ -90,8 +92,13 @@ def swept(results: Sequence[Result]) -> list[str]:
 
 
 def cell_value(result: Result, column: str) -> str:
-    """A group's option, or the value of a dotted key, as text."""
+    """A group's option, or the value of a dotted key, as text that no other value has."""
     return result.choices.get(column) or str(config_value(result.config, column))
+
+
+def shown_value(result: Result, column: str) -> str:
+    """The same as a person reads it: to ten digits, `true` and `none` as in results.csv."""
+    return result.choices.get(column) or plain(config_value(result.config, column))
 
 
 def config_value(config: dict[str, Any], dotted: str) -> Any:
@@ -117,10 +124,10 @@ def summary(results: Sequence[Result], title: str) -> Table:
     ends = [end for end in ("pruned", "diverged", "failed") if end in there]
     for column in (*metrics, "n", *ends, "seconds"):
         table.add_column(column, justify="right")
-    for cell, runs in cells(results).items():
+    for runs in cells(results).values():
         seconds = [run.cost.wall_seconds for run in runs if run.cost]
         table.add_row(
-            *cell,
+            *(shown_value(runs[0], column) for column in columns),
             *(
                 _mean_std([run.metrics.get(m) for run in runs if run.status == "done"])
                 for m in metrics
@@ -157,7 +164,7 @@ def print_whole(table: Table, console: Console) -> None:
 
 
 def _mean_std(values: Iterable[float | None]) -> str:
-    known = [value for value in values if value is not None]
+    known = [value for value in values if value is not None and math.isfinite(value)]
     if not known:
         return "–"
     mean = f"{statistics.fmean(known):.4f}"

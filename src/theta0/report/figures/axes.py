@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from theta0.report.figures.style import STRIP
 from theta0.report.words import Unit
-from theta0.sweep.runs import plain
+from theta0.sweep.plain import plain
 
 
 def heading(metric: str) -> str:

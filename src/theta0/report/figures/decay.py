@@ -10,7 +10,7 @@ from theta0.report.figures.problem import Problem
 from theta0.report.figures.sensitivity import RATE, best_at
 from theta0.report.figures.style import ONE, TWO
 from theta0.report.words import Unit, fixed, name
-from theta0.sweep.runs import plain
+from theta0.sweep.plain import plain
 
 DECAY = "optimizer.weight_decay"
 

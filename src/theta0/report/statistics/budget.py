@@ -35,11 +35,16 @@ def budget(study: Study) -> pd.DataFrame:
 def best_of(values: Values) -> tuple[Values, Values]:
     """Mean and standard deviation of the largest of n draws with replacement, n = 1, ..., N.
 
-    P(max ≤ v₍ᵢ₎) = (i/N)ⁿ, where v₍ᵢ₎ is the i-th smallest of the N values.
+    P(max ≤ v₍ᵢ₎) = (i/N)ⁿ, where v₍ᵢ₎ is the i-th smallest of the N values. The powers are
+    multiplied up from one n to the next: O(N) memory.
     """
     ordered, count = np.sort(values), len(values)
-    n = 1 + np.arange(count)[:, None]
-    cumulated = (np.arange(count + 1) / count) ** n
-    weights = np.diff(cumulated, axis=1)
-    mean = weights @ ordered
-    return mean, np.sqrt(np.maximum(weights @ ordered**2 - mean**2, 0))
+    fraction = np.arange(count + 1) / count
+    cumulated = np.ones(count + 1)
+    mean, std = np.empty((2, count))
+    for n in range(count):
+        cumulated *= fraction
+        weights = np.diff(cumulated)
+        mean[n] = weights @ ordered
+        std[n] = np.sqrt(max(weights @ ordered**2 - mean[n] ** 2, 0))
+    return mean, std

@@ -59,13 +59,14 @@ def cells(study: Study, seed: int = 0) -> pd.DataFrame:
 
 
 def with_lost(study: Study, column: str, mode: str) -> pd.Series:
-    """A column over runs that are done; the worst value of their problem where a run diverged or
-    was pruned; NaN elsewhere."""
+    """A column over runs that are done; the worst value of their problem where a run diverged, was
+    pruned, or is done without a finite objective; NaN elsewhere."""
     runs = study.runs
     done = runs[column].where(runs["status"] == "done")
     problems = [runs[factor] for factor in study.problem] or [pd.Series(0, runs.index)]
     worst = done.groupby(problems, dropna=False).transform("min" if mode == "max" else "max")
-    return done.mask(runs["status"].isin(["diverged", "pruned"]), worst)
+    lost = runs["status"].isin(["diverged", "pruned"])
+    return done.mask(lost | (runs["status"].eq("done") & runs["objective.value"].isna()), worst)
 
 
 def ranked(cells: pd.DataFrame, column: str, mode: str) -> pd.DataFrame:
