@@ -1,5 +1,6 @@
 """The front of every entry file: a bad configuration becomes one line and exit code 2."""
 
+import io
 import logging
 import os
 import re
@@ -47,6 +48,9 @@ def main(task: Callable[[], Any], verbatim: Sequence[str] = ()) -> None:
     a signal to stop ends the program with 128 and its number. What stands behind `key=` of a key in
     `verbatim` is one text, whatever signs it has.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a locale's encoding may lack θ
     load_dotenv(".env")
     register_resolvers()
     sys.argv[1:] = [_verbatim(word, verbatim) for word in sys.argv[1:]]

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import lightning
 import torch
 from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 
@@ -41,6 +42,11 @@ def local_processes(trainer: dict[str, Any]) -> int:
         return int(devices)
     wants_gpu = trainer["accelerator"] in ("gpu", "cuda", "auto")
     return max(1, torch.cuda.device_count()) if wants_gpu else 1
+
+
+def devices_of(trainer: lightning.Trainer) -> list[torch.device]:
+    """The devices that the run's processes on this machine use."""
+    return getattr(trainer.strategy, "parallel_devices", None) or [trainer.strategy.root_device]
 
 
 def torchrun(folder: Path, config: dict[str, Any], processes: int, show: bool) -> int:

@@ -132,7 +132,9 @@ def train(folder: Path, config: dict[str, Any], result: Result, loggers: list[An
     last = folder / "checkpoints" / "last.ckpt"
     start = str(last) if last.exists() else config["ckpt_path"]
     trainer = build_trainer(folder, config, result, start, loggers)
-    result.environment = environment.describe(folder if trainer.is_global_zero else None)
+    result.environment = environment.describe(
+        folder if trainer.is_global_zero else None, launch.devices_of(trainer)
+    )
     seeds.seed_global(result.seeds.noise, "noise", trainer.global_rank)
     try:
         if config["train"]:

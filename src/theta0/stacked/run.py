@@ -83,9 +83,9 @@ class Run:
             data_module.prepare_data()
             data_module.setup("fit")
         module = draw(self.members, rows)
-        self._describe()
         trainer = self._trainer(config)
         device = trainer.strategy.root_device
+        self._describe(device)
         dtype = dtype_of(config)
         seeds = [member.result.seeds for member in self.members]
         networks = network(
@@ -115,9 +115,9 @@ class Run:
         trainer.fit(self.stack, _Places(self.stack.rows, config["data"], checkpoint))
         self.end(self._alive, "done")
 
-    def _describe(self) -> None:
+    def _describe(self, device: torch.device) -> None:
         first, *others = self._alive
-        described = environment.describe(first.folder) | {"stack": self.size}
+        described = environment.describe(first.folder, [device]) | {"stack": self.size}
         for member in self._alive:
             member.result.environment = described
         if (patch := (described["git"] or {}).get("patch")) is not None:

@@ -18,6 +18,7 @@ from urllib.parse import urlparse
 from lightning.pytorch import loggers
 from lightning.pytorch.utilities import rank_zero_only
 
+from theta0.environment import known
 from theta0.identity import cell_name
 from theta0.results import FINISHED, Result
 from theta0.tracking.history import history
@@ -287,8 +288,11 @@ def _key_in_netrc() -> bool:
     from wandb import Settings
 
     host = urlparse(os.environ.get("WANDB_BASE_URL", Settings().base_url)).hostname or ""
-    try:
-        known = netrc.netrc(os.environ.get("NETRC", Path.home() / ".netrc")).hosts
-    except (OSError, netrc.NetrcParseError):
-        return False
-    return host in known or "api.wandb.ai" in known
+    hosts = known("the servers in ~/.netrc", _hosts_in_netrc) or {}
+    return host in hosts or "api.wandb.ai" in hosts
+
+
+def _hosts_in_netrc() -> Mapping[str, Any]:
+    """Servers with an account in $NETRC or ~/.netrc. Raises where there is no home, say."""
+    path = Path(os.environ.get("NETRC") or Path.home() / ".netrc")
+    return netrc.netrc(str(path)).hosts if path.exists() else {}
