@@ -205,3 +205,16 @@ def test_a_terminal_that_cannot_show_a_letter_ends_nothing(monkeypatch):
     cli.main(lambda: print("θ₀ of 1 µm"))
     sys.stdout.flush()
     assert screen.getvalue() == "?? of 1 µm\n".encode("latin-1")
+
+
+def test_a_user_without_a_home_has_one_for_wandb(monkeypatch, tmp_path):
+    """W&B asks for it even offline; netrc and all else find nothing of anybody's there."""
+    import pwd
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: (_ for _ in ()).throw(KeyError(uid)))
+    with wandb._some_home(tmp_path / "wandb"):
+        assert Path.home() == tmp_path / "wandb"
+        assert list(Path.home().iterdir()) == []
+    with pytest.raises(RuntimeError):
+        Path.home()

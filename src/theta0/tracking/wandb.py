@@ -9,7 +9,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -203,7 +203,8 @@ class WandbLogger(loggers.WandbLogger):
         if mode not in OFFLINE:
             told["resume"] = "never" if self.earlier is None and not _agent() else "allow"
         # create_new: else W&B puts every job of a sweep into one run
-        run = wandb.init(**told, reinit="create_new", settings=wandb.Settings(**ours))
+        with _some_home(self.folder / "wandb"):
+            run = wandb.init(**told, reinit="create_new", settings=wandb.Settings(**ours))
         run.define_metric("trainer/global_step")
         run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
         run.summary["status"] = "running"
@@ -290,6 +291,20 @@ def _key_in_netrc() -> bool:
     host = urlparse(os.environ.get("WANDB_BASE_URL", Settings().base_url)).hostname or ""
     hosts = known("the servers in ~/.netrc", _hosts_in_netrc) or {}
     return host in hosts or "api.wandb.ai" in hosts
+
+
+@contextlib.contextmanager
+def _some_home(folder: Path) -> Iterator[None]:
+    """A user without a home has `folder` for one inside: W&B keeps its own settings there."""
+    if known("the user's home", Path.home) is not None:
+        yield
+        return
+    folder.mkdir(exist_ok=True)
+    os.environ["HOME"] = str(folder.resolve())
+    try:
+        yield
+    finally:
+        del os.environ["HOME"]
 
 
 def _hosts_in_netrc() -> Mapping[str, Any]:
