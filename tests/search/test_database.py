@@ -193,3 +193,44 @@ def test_a_full_disk_is_an_error_of_the_disk(search, monkeypatch):
             database.ask()
     made.go_on(value)
     assert states(made) == ["COMPLETE"] * 2
+
+
+@pytest.mark.parametrize(
+    ("key", "strange"),
+    [
+        ("owner", "/elsewhere"),
+        ("owner", "../../elsewhere"),
+        ("owner", ["0" * 32]),
+        ("run", "../elsewhere"),
+        ("run", ".."),
+        ("run", "a\x1b[2Jb"),
+        ("run", 7),
+        ("again", "0"),
+        ("config_hash", {}),
+    ],
+)
+def test_names_in_a_database_are_names(search, tmp_path, key, strange):
+    """A lock's path is made of an owner and deleted; a run's is locked and read."""
+    kept = tmp_path / "elsewhere"
+    kept.write_text("kept")
+    strange = str(kept) if strange == "/elsewhere" else strange
+    made = search(*SPACE, n_trials=3)
+    database = made.open()
+    with database.at_work():
+        (asked,) = database.ask()
+    asked.trial.set_user_attr(key, strange)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ConfigError, match=rf"cannot be read: trial 0: {key}=.* is none$") as error:
+        made.open()
+    assert "\x1b" not in str(error.value)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert kept.read_text() == "kept"
+
+
+@pytest.mark.parametrize("lr", ["0.1; x", "1e-3", 7.0, -1, None])
+def test_parameters_that_the_search_does_not_hold(search, lr):
+    made = search("optimizer=adam", "optimizer.lr=tag(log,interval(1e-4,1e-1))", n_trials=3)
+    made.open().study.enqueue_trial({"optimizer.lr": lr})
+    database = made.open()
+    with database.at_work(), pytest.raises(ConfigError, match="cannot be read: trial 0: "):
+        database.ask()

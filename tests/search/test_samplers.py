@@ -2,8 +2,11 @@
 
 import collections
 import itertools
+import json
 import math
+import pickle
 import random
+import sqlite3
 
 import optuna
 import pytest
@@ -151,3 +154,54 @@ def test_a_grid_has_each_cell_once(planner):
 def test_settings_that_the_sampler_does_not_take(planner):
     with pytest.raises(ConfigError, match=r"^hydra.sweeper.settings=.*popsize"):
         planner(*CONDITIONAL, settings={"popsize": 3})
+
+
+@pytest.mark.parametrize("settings", [{}, {"with_margin": True}, {"use_separable_cma": True}])
+def test_cma_es_draws_what_optuna_s_own_does(planner, settings):
+    """Its state follows from the finished trials; Optuna keeps a pickle of it with a trial."""
+    plans = planner(*NUMBERS, sampler="cmaes", settings=settings, defaults_first=False)
+    trials = drawn(plans, 40)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("theta0.search.samplers.ReplayedCmaEs", optuna.samplers.CmaEsSampler)
+        own = drawn(plans, 40)
+    assert [trial.params for trial in trials] == [trial.params for trial in own]
+    assert max(trial.system_attrs.get(GENERATION[str(settings)], 0) for trial in trials) >= 4
+    assert any("optimizer" in name for trial in own for name in trial.system_attrs)
+    assert not any("optimizer" in name for trial in trials for name in trial.system_attrs)
+
+
+GENERATION = {
+    "{}": "cma:generation",
+    "{'with_margin': True}": "cmawm:generation",
+    "{'use_separable_cma': True}": "sepcma:generation",
+}
+
+
+class Touch:
+    """Leaves a file where it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+@pytest.mark.parametrize("prefix", ["cma:", "cmawm:", "sepcma:"])
+def test_nothing_in_a_database_is_unpickled(search, tmp_path, prefix):
+    touched = tmp_path / "touched"
+    settings = {"cmawm:": {"with_margin": True}, "sepcma:": {"use_separable_cma": True}}.get(prefix)
+    made = search(*NUMBERS, sampler="cmaes", settings=settings, n_trials=4, defaults_first=False)
+    made.go_on(value, batches=3)
+    pickled = pickle.dumps(Touch(touched)).hex()
+    with sqlite3.connect(made.folder / "optuna.db") as database:
+        database.execute(
+            "INSERT INTO trial_system_attributes (trial_id, key, value_json)"
+            " SELECT trial_id, ?, ? FROM trials",
+            (f"{prefix}optimizer:0", json.dumps(pickled)),
+        )
+    made.go_on(value)
+    assert len(made.trials()) == 4
+    assert not touched.exists()
+    pickle.loads(bytes.fromhex(pickled))
+    assert touched.exists()

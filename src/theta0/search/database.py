@@ -3,7 +3,7 @@
 import contextlib
 import math
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from theta0.continuation import differing, locked
 from theta0.errors import ConfigError, first_line
 from theta0.identity import identity_of
+from theta0.names import is_plain_name, is_process_name
 from theta0.results import FINISHED, Result
 from theta0.search.samplers import Planner
 
@@ -67,7 +68,8 @@ class Database:
             before are done once more.
 
     Raises:
-        ConfigError: the folder's database is of another search, or none.
+        ConfigError: the folder's database is of another search, or none, or names what is not a
+            name.
     """
 
     def __init__(
@@ -164,7 +166,28 @@ class Database:
         self.study.sampler = self.planner.sampler(place)
         trial = Trial(self.study, orphan._trial_id) if orphan else self.study.ask()
         trial.set_user_attr(OWNER, self.name)
-        return Asked(trial, self.planner.space.suggest(trial))
+        try:
+            return Asked(trial, self.planner.space.suggest(trial))
+        except ValueError as error:  # Optuna's, of parameters that the search does not have
+            raise self._strange(trial.number, first_line(error)) from None
+
+    def _refuse_strange(self, trials: Sequence[FrozenTrial]) -> None:
+        """A database may be another person's: what becomes a path, or a point, has to be one."""
+        tests: dict[str, Callable[[Any], bool]] = {
+            OWNER: is_process_name,
+            RUN: is_plain_name,
+            HASH: lambda value: isinstance(value, str),
+            AGAIN: lambda value: isinstance(value, int),
+            "x_for_tell": _is_point,
+        }
+        for trial in trials:
+            notes = {**trial.system_attrs, **trial.user_attrs}
+            for name, test in tests.items():
+                if name in notes and not test(notes[name]):
+                    raise self._strange(trial.number, f"{name}={notes[name]!r} is none")
+
+    def _strange(self, trial: int, what: str) -> ConfigError:
+        return ConfigError(f"{self.folder / FILE}: cannot be read: trial {trial}: {what}")
 
     def _is_orphan(self, trial: FrozenTrial) -> bool:
         owner = trial.user_attrs.get(OWNER)
@@ -197,7 +220,9 @@ class Database:
                 f"{path}: cannot be read as a search's: {first_line(error)}"
             ) from error
         then = study.user_attrs.get(SEARCH)
-        if then is None and not study.get_trials(deepcopy=False):
+        trials = study.get_trials(deepcopy=False)
+        self._refuse_strange(trials)
+        if then is None and not trials:
             study.set_user_attr(SEARCH, search)
         elif change := next(differing(then, search), None):
             what, was, now = change
@@ -236,6 +261,13 @@ def standing(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """The trials that count: without those that failed and were done again."""
     replaced = {trial.user_attrs.get(AGAIN) for trial in trials}
     return [trial for trial in trials if trial.number not in replaced]
+
+
+def _is_point(value: Any) -> bool:
+    """Whether it is a list of finite numbers."""
+    return isinstance(value, list) and all(
+        isinstance(number, (int, float)) and math.isfinite(number) for number in value
+    )
 
 
 def _places(trials: Sequence[FrozenTrial]) -> int:

@@ -43,7 +43,7 @@ def conclude(
     yield counted(trials)
     runs = {result.run: result for result in results}
     done = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    there = [trial for trial in done if _finite(trial) and trial.user_attrs[RUN] in runs]
+    there = [trial for trial in done if _finite(trial) and trial.user_attrs.get(RUN) in runs]
     good = sorted(there, key=lambda trial: _rank(trial, aims))
     if not good:
         yield "no run has come to a good end: there is no best configuration"
@@ -132,7 +132,7 @@ def tuning(
 
     def optimizer(trial: FrozenTrial) -> str:
         run = runs.get(trial.user_attrs.get(RUN, ""))
-        return run.choices["optimizer"] if run else ""
+        return run.choices.get("optimizer", "") if run else ""
 
     def told(trial: FrozenTrial) -> dict[str, Any]:
         metrics: dict[str, Any] = {metric: trial.values[0]}

@@ -10,6 +10,7 @@ import numpy as np
 import optuna
 
 from theta0.errors import first_line
+from theta0.search.cmaes import ReplayedCmaEs
 from theta0.search.options import Options
 from theta0.search.space import Space
 
@@ -84,7 +85,7 @@ class Planner:
                         tree = {"multivariate": True, "group": True}
                         return samplers.TPESampler(**tree | settings)
                     case "cmaes":
-                        return samplers.CmaEsSampler(**settings)
+                        return ReplayedCmaEs(**settings)
                     case "nsga2":
                         return samplers.NSGAIISampler(**settings)
                     case _:

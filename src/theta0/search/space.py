@@ -90,7 +90,10 @@ class Space:
         }
 
     def suggest(self, trial: Trial) -> list[str]:
-        """The trial's overrides; Optuna draws what the trial does not hold already."""
+        """The trial's overrides; Optuna draws what the trial does not hold already.
+
+        Raises ValueError where it holds what is not in the space.
+        """
         chosen: dict[str, Any] = {}
         for axis in self.axes:
             option = axis.option(chosen)
@@ -258,10 +261,19 @@ def _same(word: str, value: Any) -> bool:
 def _suggest(trial: Trial, name: str, domain: Any) -> Any:
     from optuna.distributions import CategoricalDistribution, IntDistribution
 
+    suggest: Any
     if isinstance(domain, CategoricalDistribution):
-        return trial.suggest_categorical(name, domain.choices)
-    suggest: Any = trial.suggest_int if isinstance(domain, IntDistribution) else trial.suggest_float
-    return suggest(name, domain.low, domain.high, step=domain.step, log=domain.log)
+        value = trial.suggest_categorical(name, domain.choices)
+        inside = value in domain.choices
+    else:
+        whole = isinstance(domain, IntDistribution)
+        suggest = trial.suggest_int if whole else trial.suggest_float
+        value = suggest(name, domain.low, domain.high, step=domain.step, log=domain.log)
+        inside = isinstance(value, int if whole else (int, float))
+        inside = inside and domain.low <= value <= domain.high
+    if not inside:  # Optuna takes what is written in its database as it is
+        raise ValueError(f"{name}={value!r} is not in the space of the search")
+    return value
 
 
 def _at(domain: Any, coordinate: float) -> Any:
