@@ -18,6 +18,7 @@ from omegaconf.errors import (
 )
 
 from theta0.errors import ConfigError, first_line
+from theta0.objective import direction
 
 # What changes only how or where a run is done, not what comes out.
 NOT_IDENTITY = (
@@ -151,10 +152,16 @@ def unused(path: Path) -> Path:
 
 
 def register_resolvers() -> None:
-    """Make `${theta0.study:LOG_DIR}` and `${theta0.run_name:}` known to OmegaConf."""
+    """Make `${theta0.study:LOG_DIR}`, `${theta0.run_name:}` and `${theta0.direction:METRIC}` known
+    to OmegaConf."""
     OmegaConf.register_new_resolver("theta0.study", default_study, use_cache=True, replace=True)
     OmegaConf.register_new_resolver(
         "theta0.run_name", lambda _root_: run_name(_root_), replace=True
+    )
+    OmegaConf.register_new_resolver(
+        "theta0.direction",
+        lambda metric, _root_: direction(str(metric), _root_.metrics),
+        replace=True,
     )
 
 

@@ -22,6 +22,7 @@ from theta0.build import build
 from theta0.data import Batch, attack_space, training_inputs
 from theta0.losses import WeightedSum
 from theta0.metrics import EpochMetrics
+from theta0.objective import counted
 from theta0.optim import build_optimizer
 
 
@@ -231,7 +232,7 @@ class Module(lightning.LightningModule):
         self._publish(self.train_metrics.compute())
         watched = self.epoch_metrics.get(self.objective["metric"])
         if self.plateau is not None and watched is not None:
-            self.plateau.step(watched)
+            self.plateau.step(counted(watched, self.plateau.mode))
         self.fit_seconds = time.perf_counter() - self._started
         row = {"epoch": self.current_epoch, **self.epoch_metrics, "seconds": self.fit_seconds}
         for logger in self.trainer.loggers:

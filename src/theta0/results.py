@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from theta0.errors import first_line, in_words
+from theta0.objective import WORST, Mode, counted
 
 Status = Literal["running", "interrupted", "pruned", "done", "diverged", "failed"]
 FINISHED: tuple[Status, ...] = ("done", "diverged", "pruned")
@@ -41,21 +42,29 @@ class Seeds(_Part):
 
 
 class Objective(_Part):
-    """What selected the checkpoint; a diverged or failed run has no `value`, counts as `worst`."""
+    """What selected the checkpoint.
+
+    A diverged or failed run has no `value`, nor has one whose metric was never finite: it counts as
+    `worst`.
+    """
 
     metric: str
-    mode: Literal["min", "max"]
+    mode: Mode
     value: float | None = None
 
     @property
     def worst(self) -> float:
-        return float("inf") if self.mode == "min" else float("-inf")
+        return WORST[self.mode]
 
     @property
     def counted(self) -> float:
-        """`value`, or `worst` where there is none or it is not finite."""
-        known = self.value is not None and math.isfinite(self.value)
-        return self.value if known and self.value is not None else self.worst
+        """`value`, or `worst` where there is none."""
+        return counted(self.value, self.mode)
+
+    def note(self, metrics: dict[str, float | None]) -> None:
+        """Take the value from a run's metrics, if it is a finite number there."""
+        value = metrics.get(self.metric)
+        self.value = value if value is not None and math.isfinite(value) else None
 
 
 class Best(_Part):

@@ -21,12 +21,14 @@ from rich.syntax import Syntax
 
 from theta0 import environment, launch, seeds
 from theta0.build import build
+from theta0.callbacks import build_callback
 from theta0.checkpoints import CheckpointFiles, read_checkpoint
 from theta0.continuation import PROCESSES, go_on, locked
 from theta0.identity import choices_of, config_hash, resolve
 from theta0.index import index_of
 from theta0.init import table
 from theta0.module import Diverged, Module
+from theta0.objective import direction
 from theta0.results import Best, Cost, Error, Result, write_atomically
 from theta0.signals import stoppable
 from theta0.sweep.replay import continue_with
@@ -67,11 +69,10 @@ def _run(folder: Path, plain: dict[str, Any], result: Result) -> float:
         decided = decide(folder, result)
         if decided is not result:
             return decided.objective.counted
-        last = folder / "checkpoints" / "last.ckpt"
         begin(folder, plain, result)
         if plain["print_config"]:
             _print_config(plain)
-        log.info("%s  %s", result.run, "continued" if last.exists() else "started")
+        say_start(folder, result)
         try:
             with stoppable():
                 result = perform(folder, plain, result)
@@ -143,7 +144,7 @@ def train(folder: Path, config: dict[str, Any], result: Result, loggers: list[An
         _take_stock(result, trainer, module, data)
 
     chosen = choose(folder, config, result, start, trainer, module, data)
-    result.objective.value = result.metrics.get(result.objective.metric)
+    result.objective.note(result.metrics)
     if config["test"] and result.status != "pruned":
         trainer.test(module, data, ckpt_path=chosen, weights_only=True, verbose=False)
         tested = {k: v for k, v in module.epoch_metrics.items() if k.startswith("test/")}
@@ -181,7 +182,7 @@ def build_trainer(
 ) -> lightning.Trainer:
     """Lightning's Trainer with the run's callbacks and loggers (which are added to `loggers`)."""
     nodes = [*config["callbacks"].values(), *filter(None, [config["pruning"]])]
-    callbacks = [build(node, folder=folder, result=result) for node in nodes]
+    callbacks = [build_callback(node, folder=folder, result=result) for node in nodes]
     saves = any(isinstance(c, lightning.pytorch.callbacks.Checkpoint) for c in callbacks)
     callbacks.append(_OnRecord(folder, result))
     if launch.rank() == 0 and not config["trainer"]["fast_dev_run"]:
@@ -382,12 +383,26 @@ def _print_config(config: dict[str, Any]) -> None:
     Console().print(Syntax(text, "yaml", background_color="default"))
 
 
+def say_start(folder: Path, result: Result) -> None:
+    """That a run begins or goes on, and what of its objective may surprise."""
+    last = folder / "checkpoints" / "last.ckpt"
+    log.info("%s  %s", result.run, "continued" if last.exists() else "started")
+    metric, mode = result.objective.metric, result.objective.mode
+    if direction(metric, result.config["metrics"]) not in (None, mode):
+        worse = "lowest" if mode == "min" else "highest"
+        log.warning("%s  objective.mode=%s: chooses the %s %s", result.run, mode, worse, metric)
+
+
 def say_end(result: Result) -> None:
     """One line of how a run ended."""
     words: list[str] = [result.status]
     names = [result.objective.metric, result.objective.metric.replace("val/", "test/")]
     values = {name: result.metrics.get(name) for name in names}
     words += [f"{name} {value:.4f}" for name, value in values.items() if value is not None]
+    if result.status == "done" and result.objective.value is None:
+        metric = result.objective.metric
+        measured = "a finite number" if metric in result.metrics else "measured"
+        words.append(f"no best: {metric} was never {measured}, which counts as the worst")
     if result.cost is not None:
         words.append(f"{result.cost.wall_seconds:.1f} s")
     if result.error is not None:

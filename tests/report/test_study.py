@@ -101,10 +101,16 @@ def test_the_reported_metric(made_up_study):
     assert read([folder], metric="val/acc").metric == "val/acc"
     with pytest.raises(ConfigError, match=r"metric=val/los: allowed: .* did you mean val/loss\?"):
         read([folder], metric="val/los")
-    with pytest.raises(ConfigError, match=r"metric=val/loss: is more of it better, or less\?"):
-        read([folder], metric="val/loss")
-    study = read([folder], metric="val/loss", mode="min")
+    study = read([folder], metric="val/loss")
     assert (study.metric, study.mode) == ("val/loss", "min")
+
+    def own(content):
+        content["metrics"]["test/own"] = 0.5
+
+    folder = made_up_study(change=own, name="own")
+    with pytest.raises(ConfigError, match=r"metric=test/own: is more of it better, or less\?"):
+        read([folder], metric="test/own")
+    assert read([folder], metric="test/own", mode="min").mode == "min"
 
 
 def test_runs_of_several_objectives_are_no_study(made_up_study):

@@ -1,5 +1,6 @@
 """The two checkpoints of a run: the last, and the best by validation."""
 
+import math
 import os
 import shutil
 import time
@@ -14,10 +15,10 @@ class Checkpoint(CheckpointBase):
     """`checkpoints/last.ckpt` after every epoch and every so many seconds, `best.ckpt` at the epoch
     with the best `monitor`.
 
-    Best is highest (`mode: max`) or lowest (`min`); of equal epochs the earliest stays. Each file
-    is replaced in one step: whatever happens, it is the old one or the new one, whole. Lightning's
-    ModelCheckpoint writes `last` only when `best` changes, serialises both, and stores absolute
-    paths, which break when a study moves.
+    Best is highest (`mode: max`) or lowest (`min`), never NaN or infinite; of equal epochs the
+    earliest stays. Each file is replaced in one step: whatever happens, it is the old one or the
+    new one, whole. Lightning's ModelCheckpoint writes `last` only when `best` changes, serialises
+    both, and stores absolute paths, which break when a study moves.
 
     Args:
         monitor, mode: what selects the best epoch.
@@ -93,6 +94,8 @@ class Checkpoint(CheckpointBase):
 
     def improves(self, value: float) -> bool:
         """Whether `value` is the best so far; if so it is remembered."""
+        if not math.isfinite(value):
+            return False
         sign = 1 if self.mode == "max" else -1
         if self.best is not None and sign * value <= sign * self.best:
             return False

@@ -5,6 +5,7 @@ from pathlib import Path
 import lightning
 from lightning.pytorch.callbacks import Callback
 
+from theta0.objective import counted
 from theta0.results import Result
 
 
@@ -56,8 +57,13 @@ class SuccessiveHalving(Callback):
         pruned = False
         if trainer.is_global_zero:
             value = trainer.callback_metrics[self.result.objective.metric].item()
-            pruned = self.judge.report(trainer.current_epoch + 1, value)
+            pruned = self.ends(trainer.current_epoch, value)
         self._decide(trainer, pruned)
+
+    def ends(self, epoch: int, value: float) -> bool:
+        """Whether the run is to end with this epoch, which reached this objective; NaN and ±inf
+        count as the worst."""
+        return self.judge.report(epoch + 1, counted(value, self.result.objective.mode))
 
     def _decide(self, trainer: lightning.Trainer, pruned: bool) -> None:
         """All processes alike, as the first one says."""

@@ -32,6 +32,7 @@ def check(config: DictConfig, schema: type[TrainConfig] = TrainConfig) -> dict[s
     plain = resolve(config)
     _refuse_secrets(plain)
     _validate(schema, plain, "")
+    _check_objective(plain)
     for group in SINGLE:
         if plain[group] is not None:
             _validate_component(group, plain[group], COMPONENTS.get(group, {}))
@@ -174,10 +175,20 @@ def _line(schema: type[BaseModel], error: ValidationError, prefix: str) -> str:
             return f"{key}={shown(first['input'])}: {message}"
 
 
-def _check_task(plain: dict[str, Any]) -> None:
-    """What makes sense only together: an objective is measured, a loss over classes has some."""
-    if (metric := plain["objective"]["metric"]) not in (names := measured(plain)):
+def _check_objective(plain: dict[str, Any]) -> None:
+    """It is measured, and known to be better when lower or when higher."""
+    metric = plain["objective"]["metric"]
+    if metric not in (names := measured(plain)):
         raise ConfigError(f"objective.metric={metric}: {choices(metric, names)}")
+    if plain["objective"]["mode"] is None:
+        raise ConfigError(
+            f"objective.mode=null: whether less or more of {metric} is better is not known:"
+            " objective.mode=min or objective.mode=max"
+        )
+
+
+def _check_task(plain: dict[str, Any]) -> None:
+    """What makes sense only together: a loss over classes has some."""
     over_classes = "torch.nn.CrossEntropyLoss"
     if plain["data"].get("num_classes", "") is None and (
         any(term["_target_"] == over_classes for term in plain["loss"].values())

@@ -17,6 +17,7 @@ from theta0.config.values import (
     Studies,
     folder_name,
 )
+from theta0.objective import Mode
 
 SINGLE = (
     "model", "optimizer", "scheduler", "init", "finetune", "adversary", "data", "trainer",
@@ -36,7 +37,7 @@ class Seeds(Strict):
 
 class Objective(Strict):
     metric: Annotated[str, Field(pattern=r"^val/")]
-    mode: Literal["min", "max"]
+    mode: Mode | None
 
 
 class Paths(Strict):

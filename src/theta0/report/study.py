@@ -4,11 +4,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
 from theta0.errors import ConfigError, choices
+from theta0.objective import Mode, direction
 from theta0.report.curves import curves
 from theta0.report.where import matches
 from theta0.results import Objective, Result, read_runs
@@ -17,8 +17,6 @@ from theta0.sweep.table import cell_columns
 
 METHOD = ("optimizer", "init", "scheduler", "remedy", "finetune")
 """Groups, and first words of keys, that say how a problem is solved; the others say what it is."""
-
-Mode = Literal["min", "max"]
 
 SEEDS = ["seeds.split", "seeds.init", "seeds.order", "seeds.noise"]
 """Two runs of different cells that agree in these are a pair."""
@@ -92,7 +90,7 @@ def read(
         where: which runs; see `theta0.report.where.matches`.
         compare: swept keys that are compared, as choices are, and not tuned.
         metric: what is reported; by default the objective's on the test rows.
-        mode: whether more of it is better, where it is not the objective's quantity.
+        mode: whether more of it is better, where neither the objective nor the metric itself tells.
 
     Raises:
         ConfigError: a folder that is no study, no runs (left), runs that were chosen by different
@@ -206,6 +204,7 @@ def _reported(
         if mode not in (None, objective.mode):
             raise ConfigError(f"mode={mode}: the runs' objective is {objective.mode} {metric}")
         return metric, objective.mode
+    mode = mode or direction(metric, results[0].config.get("metrics") or {})
     if mode is None:
         raise ConfigError(f"metric={metric}: is more of it better, or less? mode=max or mode=min")
     return metric, mode

@@ -18,6 +18,7 @@ from theta0.continuation import differing, locked
 from theta0.errors import ConfigError, first_line
 from theta0.identity import identity_of
 from theta0.names import is_plain_name, is_process_name
+from theta0.objective import counted
 from theta0.results import FINISHED, Result
 from theta0.search.samplers import Planner
 
@@ -235,14 +236,12 @@ class Database:
 
 def values_of(result: Result, aims: Mapping[str, str]) -> list[float]:
     """What a run reached, for each metric that is searched by; infinitely bad where it is not
-    known, and where it diverged."""
+    known or not finite, and where it diverged."""
     values = []
     for metric, mode in aims.items():
         part, _, key = metric.partition(".")
         value = getattr(result.cost, key) if part == "cost" else result.metrics.get(metric)
-        if value is None or not math.isfinite(value) or result.status == "diverged":
-            value = math.inf if mode == "min" else -math.inf
-        values.append(value)
+        values.append(counted(None if result.status == "diverged" else value, mode))
     return values
 
 

@@ -16,7 +16,7 @@ from theta0.continuation import PROCESSES, locked
 from theta0.identity import RUN_NAME, config_hash, resolve, run_name
 from theta0.launchers.sweep import Job
 from theta0.results import Result
-from theta0.run import begin, decide, new_result
+from theta0.run import begin, decide, new_result, say_start
 from theta0.stacked.run import recorded
 from theta0.sweep.compose import Composer
 
@@ -74,8 +74,7 @@ class Cell:
             log.error("%s  cannot be done: %s", self.result.run, error)
             return False
         with recorded(self.folder):
-            last = self.folder / "checkpoints" / "last.ckpt"
-            log.info("%s  %s", self.result.run, "continued" if last.exists() else "started")
+            say_start(self.folder, self.result)
         return True
 
     def _save(self) -> None:

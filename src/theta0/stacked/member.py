@@ -7,15 +7,15 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import EarlyStopping
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from theta0 import seeds
 from theta0.build import build
-from theta0.callbacks import Checkpoint, SuccessiveHalving
+from theta0.callbacks import Checkpoint, EarlyStopping, SuccessiveHalving, build_callback
 from theta0.checkpoints import read_checkpoint
+from theta0.objective import counted
 from theta0.results import Best, Result, Status
 from theta0.stacked.schedule import Scheduler
 
@@ -46,7 +46,7 @@ class Member:
         self.optimizer: Optimizer
         self.scheduler: Scheduler | None = None
         self.generator = seeds.generator(result.seeds.noise, "noise", 0)
-        callbacks = [build(node, folder=folder) for node in config["callbacks"].values()]
+        callbacks = [build_callback(node, folder=folder) for node in config["callbacks"].values()]
         self.stopper = next((c for c in callbacks if isinstance(c, EarlyStopping)), None)
         self.keeper = next((c for c in callbacks if isinstance(c, Checkpoint)), None)
         self.pruner: SuccessiveHalving | None = None
@@ -120,8 +120,8 @@ class Member:
         watched = self.metrics.get(self.result.objective.metric)
         if watched is not None:
             if isinstance(self.scheduler, ReduceLROnPlateau):
-                self.scheduler.step(watched)
-            if self.pruner is not None and self.pruner.judge.report(epoch + 1, watched):
+                self.scheduler.step(counted(watched, self.scheduler.mode))
+            if self.pruner is not None and self.pruner.ends(epoch, watched):
                 ends = "pruned"
         monitored = self.metrics.get(self.keeper.monitor) if self.keeper else None
         # as a float32, in which a run of its own has it

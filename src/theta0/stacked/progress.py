@@ -1,5 +1,6 @@
 """A stack's progress bar: members alive, the best so far, and how many runs' steps a second."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,7 +52,7 @@ class Progress(Callback):
         """The best objective that a member has come to: "best val/acc 0.9722"."""
         objective = self.members[0].result.objective
         found = [member.best_metrics.get(objective.metric) for member in self.members]
-        values = [value for value in found if value is not None]
+        values = [value for value in found if value is not None and math.isfinite(value)]
         if not values:
             return None
         best = max(values) if objective.mode == "max" else min(values)

@@ -237,7 +237,7 @@ class Run:
             result = member.result
             result.best = member.best
             result.metrics = {**member.best_metrics, **values}
-            result.objective.value = result.metrics.get(result.objective.metric)
+            result.objective.note(result.metrics)
 
 
 def _tracked(member: Member) -> list[Any]:

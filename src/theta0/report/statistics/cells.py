@@ -60,13 +60,13 @@ def cells(study: Study, seed: int = 0) -> pd.DataFrame:
 
 def with_lost(study: Study, column: str, mode: str) -> pd.Series:
     """A column over runs that are done; the worst value of their problem where a run diverged, was
-    pruned, or is done without a finite objective; NaN elsewhere."""
+    pruned, or has no best epoch, its objective never having been finite; NaN elsewhere."""
     runs = study.runs
-    done = runs[column].where(runs["status"] == "done")
+    good = (runs["status"] == "done") & runs["objective.value"].notna()
+    done = runs[column].where(good)
     problems = [runs[factor] for factor in study.problem] or [pd.Series(0, runs.index)]
     worst = done.groupby(problems, dropna=False).transform("min" if mode == "max" else "max")
-    lost = runs["status"].isin(["diverged", "pruned"])
-    return done.mask(lost | (runs["status"].eq("done") & runs["objective.value"].isna()), worst)
+    return done.mask(runs["status"].isin(["diverged", "pruned", "done"]) & ~good, worst)
 
 
 def ranked(cells: pd.DataFrame, column: str, mode: str) -> pd.DataFrame:

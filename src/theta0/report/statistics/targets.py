@@ -30,7 +30,8 @@ def targets(study: Study, cells: pd.DataFrame, target: float | None = None) -> p
     curves = study.curves if metric in study.curves else study.curves.assign(**{metric: np.nan})
     epochs = curves.merge(table[["study", "run", "target"]])
     sign = 1 if study.objective.mode == "max" else -1
-    there = epochs[sign * epochs[metric] >= sign * epochs["target"]]
+    good = sign * epochs[metric] >= sign * epochs["target"]
+    there = epochs[good & np.isfinite(epochs[metric])]
     first = there.sort_values("epoch", kind="stable").drop_duplicates(["study", "run"])
     table = table.merge(first[["study", "run", *WHEN]], how="left")
     table.insert(table.columns.get_loc("epoch"), "reached", table["epoch"].notna())
