@@ -32,6 +32,7 @@ FULL = {
         "trained": 269322,
     },
     "hashes": {"init": "a", "final": "b", "data": "c"},
+    "warnings": ["init leaves 9 % of the weights as constructed"],
     "environment": {"python": "3.11", "gpu": [], "git": {"dirty": False}},
     "error": {"type": "ValueError", "message": "bad\nworse", "traceback": "Traceback ..."},
 }

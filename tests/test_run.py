@@ -91,7 +91,7 @@ def test_result_json_holds_the_contract(finished, run):
     assert set(told) == {
         "schema", "status", "run", "study", "overrides", "choices", "config", "config_hash",
         "seeds", "objective", "metrics", "best", "last_metrics", "cost", "hashes", "environment",
-        "error",
+        "error", "warnings",
     }  # fmt: skip
     assert (told["schema"], told["status"], told["error"]) == (1, "done", None)
     assert (told["study"], told["run"]) == ("s", finished.folder(run).name)

@@ -132,6 +132,7 @@ class Result(_Part):
     last_metrics: Metrics = {}
     cost: Cost | None = None
     hashes: Hashes = Hashes()
+    warnings: list[str] = []
     environment: dict[str, Any] = {}
     error: Error | None = None
 

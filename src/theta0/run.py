@@ -27,6 +27,7 @@ from theta0.continuation import PROCESSES, go_on, locked
 from theta0.identity import choices_of, config_hash, resolve
 from theta0.index import index_of
 from theta0.init import table
+from theta0.init import warnings as init_warnings
 from theta0.module import Diverged, Module
 from theta0.objective import direction
 from theta0.results import Best, Cost, Error, Result, write_atomically
@@ -125,7 +126,11 @@ def train(folder: Path, config: dict[str, Any], result: Result, loggers: list[An
     seeds.seed_global(result.seeds.init, "constructor")
     data = build(config["data"])
     module = Module.from_config(config)
-    log.debug("θ₀:\n%s", table(module.initialise(result.seeds.init, data)))
+    report = module.initialise(result.seeds.init, data)
+    log.debug("θ₀:\n%s", table(report))
+    result.warnings = init_warnings(report)
+    for warning in result.warnings:
+        log.warning("%s  warning: %s", result.run, warning)
     result.hashes.init = module.digest()
     if config["compile"]:
         module.network.compile()
@@ -339,6 +344,8 @@ def _execute_on(processes: int, folder: Path, config: dict[str, Any], result: Re
     try:
         code = launch.torchrun(folder, config, processes, show=watched(config))
         result = Result.read(folder)
+        for warning in result.warnings:
+            log.warning("%s  warning: %s", result.run, warning)
         if result.status == "running":
             raise RuntimeError(
                 f"a process of the run ended with exit code {code}: see {folder}/run.log"

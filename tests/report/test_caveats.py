@@ -44,6 +44,14 @@ def test_runs_that_are_not_done(made_up_study, status, kind, text):
     assert told(folder)[kind] == text
 
 
+def test_what_runs_warn_of_themselves(made_up_study):
+    def change(content):
+        content["warnings"] = ["init leaves much"] if content["choices"]["init"] == "xavier" else []
+
+    folder = made_up_study(init=["he", "xavier"], seeds=range(10), change=change)
+    assert told(folder) == {"init": "10 of 20 runs: init leaves much."}
+
+
 def test_missing_cells_and_missing_seeds(made_up_study):
     def outcome(cell, seed):
         if cell["init"] == "he" and cell["optimizer"] == "sgd" and cell["optimizer.lr"] == 0.1:

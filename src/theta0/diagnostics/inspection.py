@@ -20,7 +20,7 @@ from theta0.diagnostics.findings import find, sentences
 from theta0.diagnostics.he import he_activation_stds
 from theta0.diagnostics.probe import probe, training_loss
 from theta0.diagnostics.statistics import Loss, Statistics, measure
-from theta0.init import table
+from theta0.init import table, warnings
 from theta0.module import Module
 from theta0.optim import build_optimizer
 from theta0.run import quiet
@@ -49,6 +49,8 @@ def inspect_layers(config: dict[str, Any]) -> list[Statistics]:
 
     console = Console()
     console.print(table(report), markup=False, highlight=False, soft_wrap=True)
+    for warning in warnings(report):
+        console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
     for title, names in TABLES.items():
         if any(name in row.known for row in rows for name in names):
             console.print(_table(rows, title, names))

@@ -27,6 +27,7 @@ from theta0.init.schemes import (
     VarianceScaling,
     Zeros,
 )
+from theta0.init.warnings import warnings
 from theta0.init.weight_norm import WeightNorm
 
 __all__ = [
@@ -55,4 +56,5 @@ __all__ = [
     "fans",
     "gain",
     "table",
+    "warnings",
 ]

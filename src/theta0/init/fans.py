@@ -75,8 +75,10 @@ def phases(kernels: Tensor, layer: nn.Module) -> Iterator[Tensor]:
     steps = [s // math.gcd(s, d) for s, d in zip(layer.stride, layer.dilation, strict=True)]
     starts = (range(min(n, s)) for n, s in zip(layer.kernel_size, steps, strict=True))
     for start in itertools.product(*starts):
-        entries = (slice(first, None, s) for first, s in zip(start, steps, strict=True))
-        yield kernels[(..., *entries)]
+        phase = kernels
+        for dimension, (first, step) in enumerate(zip(start, steps, strict=True), start=3):
+            phase = phase[(slice(None),) * dimension + (slice(first, None, step),)]
+        yield phase
 
 
 def centre(maps: Tensor) -> Tensor:

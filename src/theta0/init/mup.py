@@ -163,7 +163,7 @@ class MuP(GainScheme):
         return {layer: relative(layer) for layer in layers}
 
 
-def _widths(layer: nn.Module) -> tuple[int, int]:
+def _widths(layer: nn.Module) -> tuple[float, float]:
     """Units, or channels, that go in and come out."""
     if isinstance(layer, _ConvNd):
         return layer.in_channels, layer.out_channels

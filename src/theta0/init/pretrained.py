@@ -146,4 +146,5 @@ def _report(network: nn.Module, name: str, parameter: Tensor) -> LayerReport:
         fan_out=fan_out,
         scheme="pretrained",
         drawn_std=drawn_std(parameter),
+        trained=parameter.requires_grad,
     )

@@ -23,6 +23,7 @@ class LayerReport:
             are then the weight's, shape and drawn_std the parameter's.
         gain: the factor used; None for a scheme without one.
         asked_std: the standard deviation that the scheme's formula asks for.
+        trained: whether it has a gradient.
         drawn_std: that of the values which came out (divided by n, about their own mean).
     """
 
@@ -35,6 +36,7 @@ class LayerReport:
     fan_out: float | None = None
     gain: float | None = None
     asked_std: float | None = None
+    trained: bool = True
 
     @property
     def name(self) -> str:

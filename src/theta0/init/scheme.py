@@ -136,6 +136,7 @@ class TensorScheme(ABC):
                     parameter=key,
                     shape=tuple(parameter.shape),
                     drawn_std=drawn_std(parameter),
+                    trained=parameter.requires_grad,
                     **facts,
                 )
                 done.setdefault(parameter, report.name)

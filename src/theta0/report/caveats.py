@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -25,8 +26,8 @@ class Caveat:
     """One warning.
 
     Attributes:
-        kind: broken, left_out, data, failed, diverged, pruned, unfinished, missing, unbalanced,
-            edge, untuned, few, crossed, metric, brought or environment.
+        kind: broken, left_out, data, init, failed, diverged, pruned, unfinished, missing,
+            unbalanced, edge, untuned, few, crossed, metric, brought or environment.
         text: a sentence.
     """
 
@@ -61,6 +62,7 @@ def caveats(study: Study, statistics: Statistics) -> list[Caveat]:
     found = itertools.chain(
         (Caveat("broken", line) for line in study.broken),
         _data(study),
+        _warnings(study),
         _runs(study),
         _missing(study, statistics.cells),
         _edges(study, statistics.cells),
@@ -81,6 +83,13 @@ def _data(study: Study) -> Iterator[Caveat]:
     known = study.runs["hashes.data"].replace("", None)
     if (known.groupby(problems, dropna=False).nunique() > 1).any():
         yield Caveat("data", "Runs that are compared had different data: hashes.data differs.")
+
+
+def _warnings(study: Study) -> Iterator[Caveat]:
+    """What the runs themselves warn of: weights that no init drew, tied weights."""
+    counts = Counter(warning for result in study.results for warning in result.warnings)
+    for warning, count in counts.items():
+        yield Caveat("init", f"{count} of {len(study.results)} runs: {warning}.")
 
 
 def _runs(study: Study) -> Iterator[Caveat]:

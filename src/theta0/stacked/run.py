@@ -17,7 +17,7 @@ from theta0 import environment
 from theta0.build import build
 from theta0.data import BatchLoader, DataModule
 from theta0.errors import first_line
-from theta0.init import table
+from theta0.init import table, warnings
 from theta0.module import Module, digest, optimizer_of
 from theta0.results import Cost, Error, Status
 from theta0.run import quiet, record, say_end, watched
@@ -260,6 +260,7 @@ def draw(members: Sequence[Member], data: Mapping[int, DataModule]) -> Module:
     `data` is by `seeds.split`. Returns the module that one of them would train.
     """
     module: Module | None = None
+    shown: set[str] = set()
     for member in members:
         result = member.result
         seed_global(result.seeds.init, "constructor")
@@ -271,6 +272,11 @@ def draw(members: Sequence[Member], data: Mapping[int, DataModule]) -> Module:
         report = module.initialise(result.seeds.init, data[result.seeds.split])
         with recorded(member.folder):
             log.debug("θ₀:\n%s", table(report))
+            result.warnings = warnings(report)
+            for warning in result.warnings:  # on the screen once a stack
+                level = logging.DEBUG if warning in shown else logging.WARNING
+                log.log(level, "%s  warning: %s", result.run, warning)
+                shown.add(warning)
         result.hashes.init = module.digest()
         member.state = module.network.state_dict()
         member.resume()
