@@ -11,7 +11,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from theta0.data import BatchLoader, DataModule, LinearRegression, epoch_order
+from theta0.data import BatchLoader, DataModule, Digits, LinearRegression, epoch_order
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "data"
 NAMES = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
@@ -314,3 +314,20 @@ def test_rank_and_world_come_from_the_trainer():
     )
     loader = module.train_dataloader()
     assert isinstance(loader, BatchLoader) and (loader.rank, loader.world) == (1, 3)
+
+
+def test_a_digest_neither_splits_nor_reads_twice(monkeypatch):
+    """What a finished run is recognised by: it is skipped as fast as its data can be told."""
+    loads = []
+    for source in (LinearRegression, Digits):
+        load = source.load
+        monkeypatch.setattr(source, "load", lambda own, f=load: (loads.append(own), f(own))[1])
+    monkeypatch.setattr(DataModule, "_split", lambda *_: pytest.fail("was split"))
+    made = [
+        ("digits", {}),
+        ("linear", {}),
+        *(("linear", {"source__seed": s}) for s in range(50, 53)),
+    ]
+    digests = [[data(n, split=k, **c).digest for n, c in made] for k in range(3)]
+    assert digests[0] == digests[1] == digests[2]
+    assert len(set(digests[0])) == len(loads) == len(made)

@@ -389,6 +389,7 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
             num_gpus=NonNegative | None,
             retries=Whole,
         ),
+        "hydra_plugins.serial_launcher.SerialLauncher": _component(),
         "hydra_plugins.stacked_launcher.StackedLauncher": _component(
             members=Count | None, workers=Count | None, threads=Count | None, retries=Whole
         ),

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from theta0.data.batches import Batch, BatchLoader
-from theta0.data.source import Arrays, Source, load_cached
+from theta0.data.source import Arrays, Source, digest_of, load_cached
 from theta0.data.split import split_rows
 from theta0.seeds import derive
 
@@ -98,9 +98,8 @@ class DataModule(pl.LightningDataModule):
 
     @property
     def digest(self) -> str:
-        """The sha256 of the source's data, before any split or normalisation."""
-        self.setup()
-        return self._digest
+        """The sha256 of the source's data, which are not split or normalised for it."""
+        return self._digest or digest_of(self.source)
 
     @property
     def sizes(self) -> dict[str, int]:

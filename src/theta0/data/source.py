@@ -52,12 +52,29 @@ class Source(ABC):
         return ()
 
 
+Versions = tuple[tuple[int, int], ...]
+
+
 def load_cached(source: Source) -> Arrays:
     """`source.load()`, remembered for this process's next run while its files stay the same."""
+    return _load(source, _versions(source))
+
+
+def digest_of(source: Source) -> str:
+    """`source.load().digest`, remembered likewise, and for more sources than their arrays are."""
+    return _digest(source, _versions(source))
+
+
+def _versions(source: Source) -> Versions:
     stats = [file.stat() for file in source.files() if file.exists()]
-    return _load(source, tuple((stat.st_mtime_ns, stat.st_size) for stat in stats))
+    return tuple((stat.st_mtime_ns, stat.st_size) for stat in stats)
+
+
+@lru_cache(maxsize=128)
+def _digest(source: Source, versions: Versions) -> str:
+    return _load(source, versions).digest
 
 
 @lru_cache(maxsize=2)
-def _load(source: Source, versions: tuple[tuple[int, int], ...]) -> Arrays:
+def _load(source: Source, versions: Versions) -> Arrays:
     return source.load()

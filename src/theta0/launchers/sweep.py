@@ -2,6 +2,7 @@
 
 import logging
 import os
+import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,8 +19,12 @@ from theta0.continuation import locked
 from theta0.errors import ConfigError
 from theta0.identity import config_hash, register_resolvers, resolve
 from theta0.results import FINISHED, Error, Result
+from theta0.sweep.compose import Composer
 
 log = logging.getLogger("theta0")
+
+_composers: dict[str, Composer] = {}
+"""Of the sweep that this process works for, by its name."""
 
 
 class Job(NamedTuple):
@@ -41,6 +46,15 @@ class Sweep:
         self.context, self.task, self.config = context, task, config
         self.singletons = Singleton.get_state()
         self.folder = Path.cwd()
+        self.name = uuid.uuid4().hex
+
+    @property
+    def compose(self) -> Composer:
+        """One composer a process: a sweep that is pickled for each job keeps the same one."""
+        if self.name not in _composers:
+            _composers.clear()
+            _composers[self.name] = Composer(self.context.config_loader, self.config)
+        return _composers[self.name]
 
     def do(self, job: Job) -> JobReturn:
         """The job, in another process than the sweep's.
@@ -71,23 +85,28 @@ class Sweep:
         finally:  # the job's own logging ends with it
             configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
 
-    def run(self, job: Job, task: Callable[[DictConfig], Any]) -> JobReturn:
-        """The job as Hydra's own launcher does it, by this `task`, in this process."""
+    def run(self, job: Job, task: Callable[[DictConfig], Any], alone: bool = False) -> JobReturn:
+        """The job as Hydra's own launcher does it, by this `task`, in this process.
+
+        `alone`: no other one runs beside it. What is returned lacks the configurations that Hydra's
+        own has: they are on disk, and would fill the memory of a large sweep.
+        """
         setup_globals()
         register_resolvers()
-        loader = self.context.config_loader
-        config = loader.load_sweep_config(self.config, list(job.overrides))
+        config = self.compose(job.overrides)
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = job.number
-            if config.get("progress") == "auto":
+            if config.get("progress") == "auto" and not alone:
                 config.progress = False  # the bars of several runs would overwrite each other
-        return run_job(
+        returned = run_job(
             hydra_context=self.context,
             task_function=task,
             config=config,
             job_dir_key="hydra.sweep.dir",
             job_subdir_key="hydra.sweep.subdir",
         )
+        returned.cfg = returned.hydra_cfg = None
+        return returned
 
 
 def _refusal_as_value(task: TaskFunction, config: DictConfig) -> Any:

@@ -20,7 +20,6 @@ from theta0.stacked.cell import Cell
 from theta0.stacked.member import Member
 from theta0.stacked.plan import FEWEST, plan
 from theta0.stacked.run import Run, recorded
-from theta0.sweep.compose import Composer
 
 log = logging.getLogger("theta0")
 
@@ -59,15 +58,15 @@ class StackedLaunch:
         """What each job returned, in their order. Raises ConfigError."""
         setup_globals()
         register_resolvers()
-        compose = Composer(self.sweep.context.config_loader, self.sweep.config)
-        composed = [compose(job.overrides) for job in jobs]
+        compose = self.sweep.compose
         workers = self.given or max(1, min(self.most, len(jobs) // FEWEST))
-        planned = plan([resolve(config) for config in composed], self.members, workers)
+        planned = plan([resolve(compose(job.overrides)) for job in jobs], self.members, workers)
         with _logging(self.sweep.config):
             if planned.stacks:
                 log.info("%s", planned)
             for i, reason in planned.alone:
-                log.info("%s  runs alone: %s", composed[i].hydra.sweep.subdir, reason)
+                name = compose(jobs[i].overrides).hydra.sweep.subdir
+                log.info("%s  runs alone: %s", name, reason)
         stacks = [tuple(jobs[i] for i in stack) for stack in planned.stacks]
         stacks += [(jobs[i],) for i, _ in planned.alone]
         returned = self._do(stacks, min(workers, len(stacks)))
@@ -121,8 +120,7 @@ class StackedSweep:
                 _log_as(self.sweep.config.hydra.hydra_logging, self.sweep.config)
         setup_globals()
         register_resolvers()
-        compose = Composer(self.sweep.context.config_loader, self.sweep.config)
-        cells = [Cell.of(job, compose) for job in jobs]
+        cells = [Cell.of(job, self.sweep.compose) for job in jobs]
         callbacks = self.sweep.context.callbacks
         with _logging(self.sweep.config):
             for cell in cells:
@@ -131,6 +129,7 @@ class StackedSweep:
         returned = [cell.returned() for cell in cells]
         for cell, one in zip(cells, returned, strict=True):
             callbacks.on_job_end(config=cell.hydra, job_return=one)
+            one.cfg = one.hydra_cfg = None
         return returned
 
     def _train(self, cells: Sequence[Cell]) -> None:
