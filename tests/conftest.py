@@ -1,9 +1,11 @@
 """Fixtures for the tests of more than one folder."""
 
 import contextlib
+import functools
 import io
 import logging
 import os
+import pickle
 import runpy
 import signal
 import subprocess
@@ -15,6 +17,10 @@ from unittest import mock
 
 import hydra
 import pytest
+from hydra._internal.hydra import Hydra
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import DictConfig
 
 from theta0.identity import register_resolvers
@@ -30,15 +36,47 @@ CONFIGS = ROOT / "configs"
 def compose() -> Callable[..., DictConfig]:
     """`compose("seed=1", ...)`: what `python src/train.py seed=1 ...` composes, Hydra's node too.
 
-    Takes 0.1 s; each call is a composition of its own, as each run is.
+    The same words are composed once, which takes 0.1 s; each call has a copy of its own.
     """
 
-    def compose(*overrides: str) -> DictConfig:
+    @functools.cache
+    def composed(*overrides: str) -> bytes:
         register_resolvers()
         with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-            return hydra.compose("train", list(overrides), return_hydra_config=True)
+            return pickle.dumps(hydra.compose("train", list(overrides), return_hydra_config=True))
 
-    return compose
+    return lambda *overrides: pickle.loads(composed(*overrides))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hydra_reads_a_file_once() -> Iterator[None]:
+    """A run in this process spends half of its time on composing, most of it on the same files."""
+    Plugins.instance()  # which imports the source's module once more
+    files = SourcesRegistry.instance().resolve("file")
+    read, get_mode = files.load_config, Hydra.get_mode
+
+    @functools.cache
+    def content(provider: str, path: str, name: str, changed: tuple[int, ...]) -> bytes:
+        return pickle.dumps(read(files(provider, path), name))
+
+    def load_config(self: ConfigSource, config_path: str) -> ConfigResult:
+        file = Path(self.path, self._normalize_file_name(config_path))
+        if not file.exists():
+            return read(self, config_path)
+        stat = file.stat()
+        changed = stat.st_mtime_ns, stat.st_size, stat.st_ino
+        return pickle.loads(content(self.provider, self.path, config_path, changed))
+
+    def mode(self: Hydra, config_name: str | None, overrides: list[str]) -> Any:
+        """Hydra composes all once more to know it; these options alone may set it."""
+        may = ("experiment", "search", "hydra")
+        asked = any(word.lstrip("+~").startswith(may) for word in overrides)
+        return get_mode(self, config_name, overrides) if asked else None
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "load_config", load_config)
+        patch.setattr(Hydra, "get_mode", mode)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -85,12 +123,18 @@ def in_process() -> Callable[..., Ran]:
     """`in_process(folder, "seed=1", program="train.py", env={})`: a program of src/ in `folder`.
 
     What a person types, save that this process runs it, so that torch is imported once. Digits on
-    the CPU, without W&B, unless told otherwise: later words win.
+    the CPU, without W&B, unless told otherwise: later words win. A sweep ends without its report,
+    which takes as long as its runs, unless `report=True`.
     """
 
     def in_process(
-        here: Path, *arguments: str, program: str = "train.py", env: dict[str, str] | None = None
+        here: Path,
+        *arguments: str,
+        program: str = "train.py",
+        env: dict[str, str] | None = None,
+        report: bool = False,
     ) -> Ran:
+        import theta0.report.make
         import theta0.run
 
         if program == "train.py":
@@ -112,6 +156,7 @@ def in_process() -> Callable[..., Ran]:
             mock.patch.dict(os.environ, clean_environment() | (env or {}), clear=True),
             mock.patch.object(sys, "argv", [program, *arguments]),
             mock.patch.object(theta0.run, "run", run),
+            contextlib.nullcontext() if report else no_report(),
             own_logging(),
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
@@ -123,6 +168,29 @@ def in_process() -> Callable[..., Ran]:
         return Ran(here, code, out.getvalue(), err.getvalue(), returned)
 
     return in_process
+
+
+@pytest.fixture(scope="session")
+def forked(in_process: Callable[..., Ran]) -> Callable[..., int]:
+    """`forked(folder, ...)`: as `in_process`, in a process that may be killed; its exit code.
+
+    A copy of this process, which has torch. `before()` is called in it first.
+    """
+
+    def forked(
+        here: Path, *arguments: str, before: Callable[[], Any] = lambda: None, **options: Any
+    ) -> int:
+        sys.stdout.flush(), sys.stderr.flush()
+        if (pid := os.fork()) == 0:
+            code = 99
+            try:
+                before()
+                code = in_process(here, *arguments, **options).code
+            finally:
+                os._exit(code)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    return forked
 
 
 @pytest.fixture(scope="session")
@@ -160,6 +228,10 @@ def wait() -> Callable[[Path, subprocess.Popen[str]], Ran]:
         return Ran(here, process.returncode, out, err, [])
 
     return wait
+
+
+def no_report() -> contextlib.AbstractContextManager[Any]:
+    return mock.patch("theta0.report.make.conclude", lambda *_: ["no report: a test's sweep"])
 
 
 def clean_environment() -> dict[str, str]:

@@ -2,23 +2,24 @@
 
 import csv
 import os
-import random
 import re
 import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from theta0.module import Module
 from theta0.results import FINISHED, Result
 
-EPOCHS = 8
-GRID = ("optimizer=adam,sgd", "init=xavier,he", "seed=0,1,2")
+EPOCHS = 2
 WORDS = (
     "-m", "study=s", "data=digits", "trainer=cpu", "logger=none", f"trainer.max_epochs={EPOCHS}",
-    "trainer.log_every_n_steps=1", "checkpoint.every_n_seconds=0.1", "model.dropout=0.1",
+    "trainer.limit_train_batches=4", "trainer.log_every_n_steps=1", "checkpoint.every_n_seconds=0",
+    "model.widths=[16]", "model.dropout=0.1", "seed=0,1",
     "+callbacks.witness={_target_: witness.Witness}",
 )  # fmt: skip
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
@@ -27,24 +28,30 @@ CODE = ("environment.git.sha", "environment.git.dirty")
 """Tell of changes to theta0 itself, which may be under way."""
 
 WITNESS = '''
-"""A user's callback that writes down who trains, and each epoch that comes to its end."""
+"""A user's callback that writes down each epoch that comes to its end.
+
+Its process is killed after as many steps of its first run as the file `deadly` says, once.
+"""
 
 import os
+import signal
 from pathlib import Path
 
 import lightning
 
 
 class Witness(lightning.Callback):
-    def on_train_start(self, *_):
-        self.note("workers", os.getpid())
-
     def on_train_epoch_end(self, trainer, *_):
-        self.note("epochs", f"{Path(trainer.default_root_dir).name} {trainer.current_epoch}")
+        with Path("epochs").open("a") as file:
+            file.write(f"{Path(trainer.default_root_dir).name} {trainer.current_epoch}\\n")
 
-    def note(self, name, what):
-        with Path(name).open("a") as file:
-            file.write(f"{what}\\n")
+    def on_train_batch_end(self, trainer, *_):
+        deadly = Path(f"deadly-{trainer.global_step}")
+        try:
+            deadly.unlink()
+        except FileNotFoundError:
+            return
+        os.kill(os.getpid(), signal.SIGKILL)
 '''
 
 
@@ -58,84 +65,125 @@ def witness(tmp_path_factory):
     sys.path.remove(str(folder))
 
 
-class Chaos:
-    """Kills a sweep in folder `here`, or a part of it, at moments that chance and a phase choose.
+def killed(function: Callable, number: int, about: Callable = lambda *_: True, doing=None):
+    """`function`, but of the calls that `about` is true of the number-th one does `doing`, and
+    SIGKILL ends the process."""
+    calls = 0
 
-    Moments are counted in what the sweep has done, so that a slow machine is disturbed as often.
+    def call(*arguments, **named):
+        nonlocal calls
+        calls += bool(about(*arguments))
+        if calls == number:
+            if doing is not None:
+                doing(*arguments)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **named)
+
+    return call
+
+
+def in_a_step():
+    Module.training_step = killed(Module.training_step, 3)
+
+
+def half_of(name: str, number: int) -> Callable[[], None]:
+    """On the disk is half of a file whose name begins so, which has not its final name yet."""
+
+    def about(descriptor):
+        return Path(f"/proc/self/fd/{descriptor}").readlink().name.startswith(name)
+
+    def halve(descriptor):
+        os.ftruncate(descriptor, os.fstat(descriptor).st_size // 2)
+
+    def patch():
+        os.fsync = killed(os.fsync, number, about, halve)
+
+    return patch
+
+
+def replacing(name: str, number: int, *, done: bool) -> Callable[[], None]:
+    def patch():
+        replace = os.replace
+        os.replace = killed(
+            replace, number, lambda _, to: Path(to).name == name, replace if done else None
+        )
+
+    return patch
+
+
+POINTS = {
+    "before there is a result": replacing("result.json", 1, done=False),
+    "in a step": in_a_step,
+    "half a checkpoint": half_of(".temporary.ckpt", 2),
+    "before the best is replaced": replacing("best.ckpt", 1, done=False),
+    "the best replaced, the last one not": replacing("best.ckpt", 1, done=True),
+    "before the last is replaced": replacing("last.ckpt", 2, done=False),
+    "half of the end's result": half_of(".result.json", 2),
+    "between two runs": replacing("result.json", 2, done=True),
+    "half of a table": half_of(".results.csv", 1),
+    "half of the binary table": half_of(".results.parquet", 1),
+}
+
+
+def test_killed_at_every_point_in_turn(forked, in_process, tmp_path):
+    """Each kill meets the study that the kills before it have left."""
+    here, kept = tmp_path / "killed", {}
+    for point, patch in POINTS.items():
+        assert forked(here, *WORDS, before=patch) == -signal.SIGKILL, point
+        assert kept.items() <= finished(here).items(), point
+        kept = finished(here)
+    assert len(kept) == 2
+    compare(in_process(here, *WORDS), in_process(tmp_path / "whole", *WORDS), kept, len(POINTS))
+
+
+@pytest.mark.slow
+def test_workers_and_whole_sweeps_are_killed(start, wait, in_process, witness, tmp_path):
+    """First two workers, whose runs go on in new ones; then, at another command, all processes."""
+    here, env = tmp_path / "killed", {"PYTHONPATH": str(witness)}
+    here.mkdir()
+    words = (*WORDS, *JOBLIB, "seed=0,1,2")
+    for step in (3, 7):
+        (here / f"deadly-{step}").touch()
+    process = start(here, *words, env=env, own_group=True)
+    while not finished(here) and process.poll() is None:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not list(here.glob("deadly-*"))
+    kept = finished(here)
+    last = wait(here, start(here, *words, env=env))
+    never = in_process(tmp_path / "whole", *WORDS, "seed=0,1,2")
+    compare(last, never, kept, 2 + 2)
+
+
+def finished(here: Path) -> dict[str, tuple[int, int]]:
+    """Each finished run's result.json: which file it is, and when it was written."""
+    found = {}
+    for file in here.glob("logs/s/*/result.json"):
+        if Result.read(file.parent).status in FINISHED:
+            stat = file.stat()
+            found[file.parent.name] = (stat.st_ino, stat.st_mtime_ns)
+    return found
+
+
+def compare(last, never, kept, kills: int) -> None:
+    """The sweep that was killed, after its last command, with one that never was.
+
     `kept` are the files of finished runs, which have to stay the ones that they were.
     """
-
-    def __init__(self, here: Path, seed: int, phases: list[str]) -> None:
-        self.here, self.study = here, here / "logs" / "s"
-        self.chance, self.phases = random.Random(seed), phases
-        self.chance.shuffle(phases)
-        self.kept: dict[str, tuple[int, int]] = {}
-
-    def kill(self, process, phase: str, whom) -> None:
-        """SIGKILL by way of `whom()`, at a random moment of the phase."""
-        self.fewest = self.rows()
-        before = len(self.finished())
-
-        def until(condition, interval: float = 0.02) -> None:
-            deadline = time.monotonic() + 300
-            while not condition():
-                assert process.poll() is None, "the sweep came to its end before it was killed"
-                assert time.monotonic() < deadline
-                time.sleep(interval)
-
-        if phase == "start":
-            time.sleep(self.chance.uniform(0, 4))
-        else:
-            more = self.chance.randint(1, EPOCHS * 12)  # half a run's steps
-            until(lambda: self.grown() >= more or len(self.finished()) > before)
-        if phase == "checkpoint":
-            until(lambda: any(self.study.glob("*/checkpoints/.*")), 0.0005)
-        if phase == "between":
-            until(lambda: len(self.finished()) > before)
-            time.sleep(self.chance.uniform(0, 0.1))
-        whom()
-        now = self.finished()
-        assert self.kept.items() <= now.items()
-        self.kept = now
-
-    def rows(self) -> int:
-        return sum(file.read_bytes().count(b"\n") for file in self.study.glob("*/metrics.csv"))
-
-    def grown(self) -> int:
-        """Rows that were written since: a run that continues drops some first."""
-        rows = self.rows()
-        self.fewest = min(self.fewest, rows)
-        return rows - self.fewest
-
-    def finished(self) -> dict[str, tuple[int, int]]:
-        """Each finished run's result.json: which file it is, and when it was written."""
-        found = {}
-        for file in self.study.glob("*/result.json"):
-            if Result.read(file.parent).status in FINISHED:
-                stat = file.stat()
-                found[file.parent.name] = (stat.st_ino, stat.st_mtime_ns)
-        return found
-
-    def a_worker(self) -> int:
-        """One of the processes that train, if any does."""
-        pids = {int(line) for line in (self.here / "workers").read_text().split()}
-        return self.chance.choice(sorted(pid for pid in pids if Path(f"/proc/{pid}").exists()))
-
-    def compare(self, last, never) -> None:
-        """The sweep that was killed, after its last command, with one that never was."""
-        assert last.code == never.code == 0, last.err
-        assert self.kept.items() <= self.finished().items()
-        assert table(last.here) == table(never.here)
-        for a, b in zip(last.results("s"), never.results("s"), strict=True):
-            assert (a.run, a.status, a.hashes) == (b.run, "done", b.hashes)
-            assert metrics(last.folder(a)) == metrics(never.folder(b))
-            assert files(last.folder(a)) == files(never.folder(b))  # nothing half-written is left
-            log = (last.folder(a) / "run.log").read_text()
-            assert len(re.findall(r"  done  ", log)) <= 1
-        # Each epoch was done; a kill has cost one of each process at most.
-        epochs = Counter((self.here / "epochs").read_text().splitlines())
-        assert len(epochs) == len(never.results("s")) * EPOCHS
-        assert epochs.total() <= len(epochs) + 2 * len(self.phases)
+    assert last.code == never.code == 0, last.err
+    assert kept.items() <= finished(last.here).items()
+    assert table(last.here) == table(never.here)
+    for a, b in zip(last.results("s"), never.results("s"), strict=True):
+        assert (a.run, a.status, a.hashes) == (b.run, "done", b.hashes)
+        assert metrics(last.folder(a)) == metrics(never.folder(b))
+        assert files(last.folder(a)) == files(never.folder(b))  # nothing half-written is left
+        log = (last.folder(a) / "run.log").read_text()
+        assert len(re.findall(r"  done  ", log)) <= 1
+    # Each epoch was done; a kill has cost one of each process at most.
+    epochs = Counter((last.here / "epochs").read_text().splitlines())
+    assert len(epochs) == len(never.results("s")) * EPOCHS
+    assert epochs.total() <= len(epochs) + kills
 
 
 def table(here: Path) -> list[dict[str, str]]:
@@ -155,67 +203,3 @@ def metrics(run: Path) -> list[str]:
 def files(run: Path) -> set[str]:
     """But for the one that tells of changes to theta0 itself, which may be under way."""
     return {path.relative_to(run).as_posix() for path in run.rglob("*")} - {"changes.patch"}
-
-
-@pytest.fixture
-def sweep(start, witness):
-    """`sweep(folder, ...)`: the sweep as a process group of its own."""
-
-    def sweep(here: Path, *words: str):
-        return start(here, *WORDS, *words, env={"PYTHONPATH": str(witness)}, own_group=True)
-
-    return sweep
-
-
-def kill_group(process):
-    """A function that kills the process, and all that it has started."""
-
-    def kill() -> None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-
-    return kill
-
-
-def test_a_few_kills(sweep, in_process, tmp_path):
-    chaos = Chaos(tmp_path / "killed", 0, ["checkpoint", "between"])
-    for phase in chaos.phases:
-        process = sweep(chaos.here, "seed=0,1")
-        chaos.kill(process, phase, kill_group(process))
-    last = in_process(chaos.here, *WORDS, "seed=0,1")
-    chaos.compare(last, in_process(tmp_path / "whole", *WORDS, "seed=0,1"))
-
-
-@pytest.fixture(scope="module")
-def never(in_process, tmp_path_factory):
-    """The twelve cells, never disturbed."""
-    return in_process(tmp_path_factory.mktemp("whole"), *WORDS, *GRID)
-
-
-@pytest.mark.slow
-def test_twenty_kills(sweep, in_process, tmp_path, never):
-    phases = ["start"] * 3 + ["middle"] * 7 + ["checkpoint"] * 7 + ["between"] * 3
-    chaos = Chaos(tmp_path, 1, phases)
-    for phase in chaos.phases:
-        process = sweep(chaos.here, *GRID)
-        chaos.kill(process, phase, kill_group(process))
-    chaos.compare(in_process(chaos.here, *WORDS, *GRID), never)
-
-
-@pytest.mark.slow
-def test_twenty_kills_of_workers(sweep, wait, tmp_path, never):
-    """The same command goes on: it starts a new process, which continues the run."""
-    chaos = Chaos(tmp_path, 2, ["middle"] * 9 + ["checkpoint"] * 8 + ["between"] * 3)
-    process = sweep(chaos.here, *GRID, *JOBLIB, "hydra.launcher.retries=20")
-    for phase in chaos.phases:
-        chaos.kill(process, phase, lambda: os.kill(chaos.a_worker(), signal.SIGKILL))
-    chaos.compare(wait(chaos.here, process), never)
-
-
-@pytest.mark.slow
-def test_kills_of_all_processes(sweep, wait, tmp_path, never):
-    chaos = Chaos(tmp_path, 3, ["middle", "checkpoint"])
-    for phase in chaos.phases:
-        process = sweep(chaos.here, *GRID, *JOBLIB)
-        chaos.kill(process, phase, kill_group(process))
-    chaos.compare(wait(chaos.here, sweep(chaos.here, *GRID, *JOBLIB)), never)

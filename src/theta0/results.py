@@ -137,7 +137,13 @@ class Result(_Part):
     error: Error | None = None
 
     def write(self, folder: Path) -> None:
-        """Write folder/result.json atomically: a reader finds the old one or the new one, whole."""
+        """Write folder/result.json atomically: a reader finds the old one or the new one, whole.
+
+        Only the process that holds the run's lock writes, so that a temporary file that is there
+        already was left by one that was killed; it is removed.
+        """
+        for stale in folder.glob(".result.json.*"):
+            stale.unlink(missing_ok=True)
         content = _finite(self.model_dump(by_alias=True))
         text = json.dumps(content, indent=1, default=str, allow_nan=False)
         write_atomically(folder / "result.json", text + "\n")
