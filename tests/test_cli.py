@@ -1,15 +1,18 @@
-"""The command line as a person meets it: real processes, in an empty folder, without torch.
+"""The command line as a person meets it: processes in an empty folder, without torch.
 
 A package named torch that notes its import and exits with 97 stands before the real one: whatever
 answers here with another exit code has answered without torch.
 """
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from conftest import clean_environment
 from hydra.errors import (
     ConfigCompositionException,
     HydraException,
@@ -30,31 +33,74 @@ ADAMW = COMPONENTS["optimizer"]["torch.optim.AdamW"].model_fields
 SETTINGS = {field.alias or name for name, field in ADAMW.items()}
 
 
-@pytest.fixture
-def train(tmp_path, tmp_path_factory):
-    """`train("seed=1", ...)`: the finished process, in `tmp_path`, with its `imported` and `made`:
-    whether torch was imported, and what the process left behind."""
+SERVER = """
+import json, os, runpy, sys, traceback
+import hydra, theta0.cli, theta0.config, theta0.identity, theta0.sweep.callback
+
+for line in sys.stdin:
+    here, environment, words = json.loads(line)
+    if pid := os.fork():
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+        continue
+    os.chdir(here)
+    os.environ.clear()
+    os.environ.update(environment)
+    for number, name in (1, "../out"), (2, "../err"):
+        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    sys.argv, code = words, 0
+    try:
+        runpy.run_path(words[0], run_name="__main__")
+    except SystemExit as end:
+        code = end.code or 0
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    os._exit(code)
+"""
+"""Does programs in copies of itself, which have imported what a start imports before torch."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A running SERVER, and the file that tells that torch was imported."""
     fake = tmp_path_factory.mktemp("fake")
     (fake / "torch").mkdir()
     (fake / "torch" / "__init__.py").write_text(
-        f"open({str(fake / 'imported')!r}, 'w').close()\nraise SystemExit({TORCH_WAS_IMPORTED})\n"
+        f"import os\nopen({str(fake / 'imported')!r}, 'w').close()\n"
+        f"os._exit({TORCH_WAS_IMPORTED})\n"
     )
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(fake), str(ROOT / "src")])},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process, fake / "imported"
+
+
+@pytest.fixture
+def train(server, tmp_path):
+    """`train("seed=1", ...)`: what the program did in the empty folder `tmp_path/here`: returncode,
+    stdout, stderr, whether torch was `imported`, and what it left behind as `made`."""
+    process, imported = server
+    here = tmp_path / "here"
+    here.mkdir()
 
     def train(*arguments, **environment):
-        ours = ("THETA0_", "HYDRA_", "SLURM_", "TORCHELASTIC_", "WANDB_", "WORLD_SIZE")
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
-        before = set(tmp_path.rglob("*"))
-        process = subprocess.run(
-            [sys.executable, ROOT / "src" / "train.py", *arguments],
-            cwd=tmp_path,
-            env=kept | {"PYTHONPATH": str(fake)} | environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
+        imported.unlink(missing_ok=True)
+        before = set(here.rglob("*"))
+        words = [str(ROOT / "src" / "train.py"), *arguments]
+        job = [str(here), clean_environment() | environment, words]
+        print(json.dumps(job), file=process.stdin, flush=True)
+        return SimpleNamespace(
+            returncode=int(process.stdout.readline()),
+            stdout=(tmp_path / "out").read_text(),
+            stderr=(tmp_path / "err").read_text(),
+            imported=imported.exists(),
+            made=sorted(p.relative_to(here) for p in set(here.rglob("*")) - before),
         )
-        process.imported = (fake / "imported").exists()
-        process.made = sorted(p.relative_to(tmp_path) for p in set(tmp_path.rglob("*")) - before)
-        return process
 
     return train
 
@@ -313,7 +359,7 @@ def test_dotenv(train, tmp_path):
         return found[0].strip().removeprefix("data_dir: ")
 
     assert data_dir() == "data"
-    (tmp_path / ".env").write_text("# where data sets lie\nTHETA0_DATA=/from/dotenv\n")
+    (tmp_path / "here" / ".env").write_text("# where data sets lie\nTHETA0_DATA=/from/dotenv\n")
     assert data_dir() == "/from/dotenv"
     assert data_dir(THETA0_DATA="/from/environment") == "/from/environment"
 
