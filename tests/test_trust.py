@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from omegaconf import OmegaConf
 
 from theta0 import reproduce as reproducing
 from theta0.build import build
 from theta0.checkpoints import read_checkpoint
+from theta0.config import check
 from theta0.errors import ConfigError
 from theta0.results import Result
 from theta0.trust import SHIPPED, trusted
@@ -460,6 +462,77 @@ def test_a_configuration_that_holds_a_key_is_refused(in_process, tmp_path, many,
     assert line.startswith("theta0: tags: holds the value of the environment's HF_TOKEN, and a ")
     assert KEYS["HF_TOKEN"] not in line
     assert list(tmp_path.iterdir()) == []
+
+
+AWKWARD = 'it\'s\\a "secret" 0123'
+NAMES = {
+    "GITHUB_PAT": "ghp-0123456789",
+    "SSHPASS": "pass-0123456789",
+    "KEY_PASSPHRASE": "words-0123456789",
+    "AWS_ACCESS_KEY_ID": "AKIA0123456789",
+    "GOOGLE_CREDENTIALS": "creds-0123456789",
+    "DATABASE_URL": "postgres://me:dbpass-0123@host/db",
+    "HTTPS_PROXY": "http://proxyuser-0123@host:1",
+    "LONG_TOKEN": AWKWARD,
+}
+
+
+HELD = [*NAMES.items(), ("DATABASE_URL", "dbpass-0123"), ("HTTPS_PROXY", "proxyuser-0123")]
+
+
+@pytest.mark.parametrize("place", ["text", "list", "deep", "key", "env_set", "setup", "word"])
+def test_a_secret_is_found_wherever_it_stands(monkeypatch, compose, place):
+    """In values as they are: repr has other letters for a quote. Hydra's node is written, too."""
+    config = compose("hydra/launcher=submitit_slurm")
+    OmegaConf.set_struct(config, False)
+    OmegaConf.set_readonly(config.hydra, False)
+    check(config)
+    for name, value in NAMES.items():
+        monkeypatch.setenv(name, value)
+    for name, held in HELD:
+        match place:
+            case "text":
+                config.study = f"a{held}"
+            case "list":
+                config.tags = ["a", held]
+            case "deep":
+                config.model = {"_target_": "mine.Net", "a": [{"b": [held]}]}
+            case "key":
+                config.claims = [{held: 1}]
+            case "env_set":
+                config.hydra.job.env_set = {"ANY": held}
+            case "setup":
+                config.hydra.launcher.setup = [f"export ANY='{held}'"]
+            case "word":
+                config.hydra.overrides.hydra = [f"hydra.x={held}"]
+        with pytest.raises(ConfigError, match=f"holds the value of the environment's {name}") as e:
+            check(config)
+        assert held not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "+hydra.job.env_set.WANDB_API_KEY=0123456789",
+        "hydra.launcher.setup=['export MY_PASSWORD=0123456789']",
+        "hydra.launcher.setup=[\"HF_TOKEN='0123456789' run\"]",
+        "+hydra.launcher.additional_parameters={export: 'A=1,GH_PAT=0123456789'}",
+    ],
+)
+def test_a_secret_is_known_by_its_name_where_hydra_sets_it(compose, word):
+    config = compose("hydra/launcher=submitit_slurm", word)
+    with pytest.raises(ConfigError, match=r"sets \w+, and a configuration is written") as error:
+        check(config)
+    assert "0123456789" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("WANDB_BASE_URL", "http://127.0.0.1:1"), ("PWD", "/tmp/a/folder"), ("A_KEY", "short")],
+)
+def test_what_is_no_secret(monkeypatch, compose, name, value):
+    monkeypatch.setenv(name, value)
+    check(compose(f"tags=['{value}']", "study=first"))
 
 
 def test_what_was_left_is_plain_yaml(finished):

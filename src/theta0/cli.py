@@ -22,8 +22,10 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from theta0.errors import ConfigError, choices, first_line, unknown_key
+from theta0.frame import refuse_words
 from theta0.identity import register_resolvers
 from theta0.signals import STOPPED, stoppable
+from theta0.terminal import printable
 
 # HYDRA_FULL_ERROR=1 in the user's environment keeps its meaning: the traceback.
 _FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -58,6 +60,10 @@ def main(task: Callable[[], Any], verbatim: Sequence[str] = ()) -> None:
     _wants_traceback = os.environ.get(_FULL_ERROR) == "1"
     os.environ[_FULL_ERROR] = "1"  # else Hydra prints the error itself, in several lines
     logging.raiseExceptions = _wants_traceback  # else one a line that run.log has no room for
+    try:
+        refuse_words(sys.argv[1:])
+    except ConfigError as error:
+        sys.exit(fail(error))
     with stoppable():
         try:
             _answer(task)
@@ -135,7 +141,7 @@ def fail(error: BaseException) -> int:
     """Say what is wrong with the configuration; returns the exit code."""
     if _wants_traceback:
         traceback.print_exception(error)
-    print(f"theta0: {one_line(error)}", file=sys.stderr)
+    print(f"theta0: {printable(one_line(error))}", file=sys.stderr)
     return 2
 
 

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from theta0.terminal import printable
+
 _OUT_OF_MEMORY = re.compile("out of memory|allocate memory")  # torch's words on GPU and CPU
 
 
@@ -17,7 +19,8 @@ def shown(value: Any) -> str:
     """A value as it would be typed on the command line."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
-    return str(value).replace(" ", "") if isinstance(value, (list, dict)) else str(value)
+    text = str(value).replace(" ", "") if isinstance(value, (list, dict)) else str(value)
+    return printable(text).replace("\n", r"\n")
 
 
 def unknown_key(key: str, value: Any, names: Iterable[str], unknown: str = "") -> str:

@@ -24,6 +24,7 @@ from theta0.build import build
 from theta0.callbacks import build_callback
 from theta0.checkpoints import CheckpointFiles, read_checkpoint
 from theta0.continuation import PROCESSES, go_on, locked
+from theta0.frame import check_frame
 from theta0.identity import choices_of, config_hash, resolve
 from theta0.index import index_of
 from theta0.init import table
@@ -46,6 +47,7 @@ def run(config: DictConfig) -> float:
     that another process is doing is left to it. Raises ConfigError where the study holds another
     run under the same words, and nothing says what to do with it.
     """
+    check_frame(HydraConfig.get())
     folder = Path(HydraConfig.get().runtime.output_dir)
     plain = resolve(config)
     result = new_result(folder, plain, config_hash(config))

@@ -5,7 +5,6 @@ A component (optimizer, init, ...) is checked by the schema of its `_target_`; a
 what is allowed, and the nearest right spelling.
 """
 
-import os
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -17,7 +16,9 @@ from pydantic import BaseModel, ValidationError
 
 from theta0.config.components import COMPONENTS
 from theta0.config.schema import NAMED, SINGLE, ReportConfig, TrainConfig
+from theta0.config.secrets import refuse_secrets
 from theta0.errors import ConfigError, choices, shown, unknown_key
+from theta0.frame import check_frame
 from theta0.identity import lists_of, resolve
 
 
@@ -27,10 +28,11 @@ def check(config: DictConfig, schema: type[TrainConfig] = TrainConfig) -> dict[s
     Raises ConfigError with the first thing that is wrong, in one line.
     """
     if "hydra" in config:
+        check_frame(config.hydra)
         check_lists(config.hydra)
         check_plugins(config.hydra)
     plain = resolve(config)
-    _refuse_secrets(plain)
+    refuse_secrets(plain, config.get("hydra"))
     _validate(schema, plain, "")
     _check_objective(plain)
     for group in SINGLE:
@@ -94,22 +96,6 @@ def _settings(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from _settings(value, f"{prefix}{key}.")
         elif prefix or key != "defaults":
             yield f"{prefix}{key}", value
-
-
-def _refuse_secrets(plain: Mapping[str, Any]) -> None:
-    """A configuration is written into every run's folder, and sent to W&B."""
-    secrets = {
-        value: name
-        for name, value in os.environ.items()
-        if SECRET.search(name.upper()) and len(value) >= 8
-    }
-    for key, value in _settings(plain):
-        for secret, name in secrets.items():
-            if secret in str(value):
-                raise ConfigError(
-                    f"{key}: holds the value of the environment's {name}, and a configuration is"
-                    " written to disk; read it from the environment where it is needed"
-                )
 
 
 def _validate_component(
@@ -236,8 +222,6 @@ def _check_shape(plain: dict[str, Any], shape: list[int]) -> None:
                 )
 
 
-SECRET = re.compile("(KEY|TOKEN|SECRET|PASSWORD)$")
-"""Names of environment variables whose values are nobody else's business."""
 DIAGNOSTICS = "theta0.diagnostics.Diagnostics"
 SEARCH = "hydra_plugins.optuna_sweeper.OptunaSweeper"
 OF_IMAGES = tuple(f"theta0.augmentation.{name}" for name in ("Affine", "CutMix", "PerSample"))

@@ -15,8 +15,9 @@ from theta0.config.values import (
     Seed,
     Strict,
     Studies,
-    folder_name,
+    folder_path,
 )
+from theta0.names import plain_name
 from theta0.objective import Mode
 
 SINGLE = (
@@ -26,6 +27,9 @@ SINGLE = (
 """Groups that hold one component (or null)."""
 NAMED = ("loss", "metrics", "callbacks", "augmentation")
 """Groups that hold components by name."""
+
+
+FolderPath = Annotated[str, AfterValidator(folder_path)]
 
 
 class Seeds(Strict):
@@ -41,8 +45,8 @@ class Objective(Strict):
 
 
 class Paths(Strict):
-    data_dir: str
-    log_dir: str
+    data_dir: FolderPath
+    log_dir: FolderPath
 
 
 class SearchSpace(Strict):
@@ -78,7 +82,7 @@ class Claim(Strict):
 class TrainConfig(Strict):
     """What stands at the top level of configs/train.yaml."""
 
-    study: Annotated[str, AfterValidator(folder_name)]
+    study: Annotated[str, AfterValidator(plain_name)]
     tags: list[str]
     seed: Seed
     seeds: Seeds
@@ -122,8 +126,8 @@ class InspectConfig(TrainConfig):
     samples: Count
     widths: Annotated[list[Count], Field(min_length=2)]
     steps: Count
-    name: Annotated[str, AfterValidator(folder_name)]
-    folder: str
+    name: Annotated[str, AfterValidator(plain_name)]
+    folder: FolderPath
 
 
 class Workspace(Strict):
@@ -147,7 +151,7 @@ class ReportConfig(Strict):
     compare: list[str]
     target: Finite | None
     seed: Seed
-    folder: str | None
+    folder: FolderPath | None
     report: Served
     wandb: Workspace
     paths: Paths

@@ -1,6 +1,5 @@
 """The values that a configuration's keys may take, as types."""
 
-import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, get_args
 
@@ -126,9 +125,9 @@ Precision = Literal[
 ]
 
 
-def folder_name(value: str) -> str:
-    if not re.fullmatch(r"[^/\\\s]+", value):
-        raise ValueError("must be a folder's name, without slashes and spaces")
+def folder_path(value: str) -> str:
+    if not value.strip() or not value.isprintable():
+        raise ValueError("must be a folder's path, not empty and without control characters")
     return value
 
 
