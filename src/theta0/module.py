@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from theta0 import seeds
 from theta0.build import build
-from theta0.data import Batch, attack_space, training_inputs
+from theta0.data import Batch, BatchLoader, attack_space, training_inputs
 from theta0.losses import WeightedSum
 from theta0.metrics import EpochMetrics
 from theta0.objective import counted
@@ -83,6 +83,7 @@ class Module(lightning.LightningModule):
         self._plateau_state: dict[str, Any] | None = None
         self._gathered_step = -1
         self._batch: tuple[Tensor, Tensor]
+        self._step_loss: Tensor  # so far, of the batches of a step
         self._unchecked: list[tuple[int, Tensor]] = []
 
     @classmethod
@@ -148,8 +149,31 @@ class Module(lightning.LightningModule):
                 # Mixed labels are a distribution over classes: the largest share counts.
                 hard = y.argmax(-1) if y.ndim > batch.y.ndim else y
                 self.train_metrics.add(loss, output, hard, parts)
-            self._watch(loss, batch.weight)
-        return loss if batch.weight == 1.0 else loss * batch.weight
+            self._watch(loss.detach() * batch.weight, batch_idx)
+        factor = batch.weight * self._of_step(batch_idx)
+        return loss if factor == 1.0 else loss * factor
+
+    def _of_step(self, batch_idx: int) -> float:
+        """A batch's factor where several make up a step (`accumulate`).
+
+        Lightning sums the gradients of k batches and divides by k. The step's is to be the mean
+        over its rows, of which the epoch's last batch, and its last few batches, may have fewer:
+        k · rows of the batch / rows of the step; 1 where all batches are full.
+        """
+        if self._per_step == 1:
+            return 1.0
+        first = batch_idx - batch_idx % self._per_step
+        last = min(first + self._per_step, self._batches)
+        rows = sum(map(self._rows, range(first, int(last))))
+        return self._per_step * self._rows(batch_idx) / rows
+
+    def _count_batches(self) -> None:
+        """Asked once an epoch, since the trainer takes its time to answer."""
+        self._per_step = self.trainer.accumulate_grad_batches
+        self._batches = self.trainer.num_training_batches
+        loader = self.trainer.train_dataloader
+        # Of a loader of one's own nothing is known: its batches count alike.
+        self._rows = loader.rows if isinstance(loader, BatchLoader) else lambda batch: 1
 
     def _training_loss(self, x: Tensor, y: Tensor) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """(loss, its parts, outputs); with an adversary, attacked inputs have their share in it."""
@@ -209,9 +233,11 @@ class Module(lightning.LightningModule):
         # Asked every step, and the trainer takes its time to answer.
         self._alone_on_cpu = self.trainer.world_size == 1 and self.device.type == "cpu"
         self._log_every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        self._count_batches()
 
     def on_train_epoch_start(self) -> None:
         self._gathered_step = -1
+        self._count_batches()
         self.epoch_metrics = {}
         self._move_to("train")
 
@@ -258,24 +284,33 @@ class Module(lightning.LightningModule):
 
     # ----------------------------------------------------------------------------------- divergence
 
-    def _watch(self, loss: Tensor, weight: float) -> None:
-        """Log the loss now and then, and look whether it is finite.
+    def _watch(self, loss: Tensor, batch_idx: int) -> None:
+        """Log a step's loss now and then, and look whether that of each batch is finite.
 
         On the CPU at once. Elsewhere, and with several processes, every 64 batches: looking makes
         the host wait for the device, and the processes must stop together.
         """
         step = self.global_step
         if step % self._log_every == 0:
-            value = self.trainer.strategy.reduce(loss.detach() * weight, reduce_op="mean").item()
-            for logger in self.trainer.loggers:
-                logger.log_metrics({"train/loss_step": value}, step=step)
+            self._log_step(loss, step, batch_idx)
         if self._alone_on_cpu:
             if not math.isfinite(loss.item()):
                 raise Diverged(f"train/loss is not finite at step {step}")
             return
-        self._unchecked.append((step, loss.detach()))
+        self._unchecked.append((step, loss))
         if len(self._unchecked) == EpochMetrics.FLUSH_EVERY:
             self._check_finite()
+
+    def _log_step(self, loss: Tensor, step: int, batch_idx: int) -> None:
+        """The loss of a step: the mean over the rows of its batches, at the last of them."""
+        place = batch_idx % self._per_step
+        loss = loss * (self._of_step(batch_idx) / self._per_step)
+        self._step_loss = loss if place == 0 else self._step_loss + loss
+        if place + 1 < self._per_step and batch_idx + 1 < self._batches:
+            return
+        value = self.trainer.strategy.reduce(self._step_loss, reduce_op="mean").item()
+        for logger in self.trainer.loggers:
+            logger.log_metrics({"train/loss_step": value}, step=step)
 
     def _check_finite(self) -> None:
         """Raise Diverged, on every process at once, where a loss has not been finite."""

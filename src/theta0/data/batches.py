@@ -85,6 +85,10 @@ class BatchLoader:
         self._epoch = state["epoch"]
         self._first = self._next = state["batch"] % len(self)
 
+    def rows(self, batch: int) -> int:
+        """In the global batch of this number."""
+        return min(self.batch_size, len(self.x) - batch * self.batch_size)
+
     def __len__(self) -> int:
         full, rest = divmod(len(self.x), self.batch_size)
         return full if self.drop_last or not rest else full + 1
