@@ -12,6 +12,8 @@ diagnostics: the share of a run's step that diagnostics=economy adds on its sche
 seconds that each price takes at θ₀.
 report: seconds and memory of src/report.py on a study of 1,000 runs (trained first, as stacks),
 with `--data digits --epochs 100`.
+startup: processor seconds of `--help`, of a refusal and of the way to the first training step, over
+those of importing hydra, and of importing torch and lightning.
 
 784-256-256-10 (stacked on digits: 64-64-64-10), batch 64, one thread (a stack: all cores), in turn;
 the median of the repetitions counts.
@@ -29,9 +31,10 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "src"))
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "scripts")]
 
 import torch  # noqa: E402
+from benchmarks.startup import startup  # noqa: E402
 from hydra import compose, initialize_config_dir  # noqa: E402
 from hydra.core.hydra_config import HydraConfig  # noqa: E402
 from joblib import cpu_count  # noqa: E402
@@ -260,7 +263,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["overhead", "diagnostics", "stacked", "growth", "report"])
+    names = ["overhead", "diagnostics", "stacked", "growth", "report", "startup"]
+    parser.add_argument("what", choices=names)
     parser.add_argument("--data", help="mnist where THETA0_DATA is set, else mnist5k")
     parser.add_argument("--epochs", type=int, help="1 for mnist, 16 for mnist5k")
     parser.add_argument("--repetitions", type=int, default=5)
@@ -272,6 +276,8 @@ def main() -> None:
     os.environ.setdefault("WANDB_MODE", "offline")
     logging.getLogger("theta0").setLevel(logging.WARNING)
     register_resolvers()
+    if arguments.what == "startup":
+        return startup(arguments.repetitions)
     if arguments.what == "stacked":
         return stacked(data, epochs, arguments.repetitions, arguments.members)
     if arguments.what == "growth":

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 TORCH_WAS_IMPORTED = 97
 REMEDIES = sorted(file.stem for file in (ROOT / "configs" / "remedy").glob("*.yaml"))
 OPTIMIZERS = sorted(file.stem for file in (ROOT / "configs" / "optimizer").glob("*.yaml"))
-ADAMW = COMPONENTS["optimizer"]["torch.optim.AdamW"].model_fields
+ADAMW = COMPONENTS["optimizer"]["torch.optim.AdamW"].schema.model_fields
 SETTINGS = {field.alias or name for name, field in ADAMW.items()}
 
 

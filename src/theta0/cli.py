@@ -21,6 +21,7 @@ from hydra.errors import (
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from theta0.compat import start_hydra_faster
 from theta0.errors import ConfigError, choices, first_line, unknown_key
 from theta0.frame import refuse_words
 from theta0.identity import register_resolvers
@@ -55,6 +56,7 @@ def main(task: Callable[[], Any], verbatim: Sequence[str] = ()) -> None:
             stream.reconfigure(errors="replace")  # a locale's encoding may lack θ
     load_dotenv(".env")
     register_resolvers()
+    start_hydra_faster()
     sys.argv[1:] = [_verbatim(word, verbatim) for word in sys.argv[1:]]
     global _wants_traceback
     _wants_traceback = os.environ.get(_FULL_ERROR) == "1"

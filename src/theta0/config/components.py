@@ -1,5 +1,6 @@
 """The schema of each component that theta0 ships, by group and `_target_`."""
 
+import functools
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, create_model
@@ -34,13 +35,21 @@ from theta0.config.values import (
 )
 
 
-def _component(**fields: Any) -> type[BaseModel]:
+class Component:
     """The schema of a component: fields by type, or (type, default) where one may be left out."""
-    definitions: dict[str, Any] = {
-        name: field if isinstance(field, tuple) else (field, ...) for name, field in fields.items()
-    }
-    definitions["target"] = (str, Field(alias="_target_"))
-    return create_model("Component", __base__=Strict, **definitions)
+
+    def __init__(self, **fields: Any) -> None:
+        self.fields = fields
+
+    @functools.cached_property
+    def schema(self) -> type[BaseModel]:
+        """Built when a configuration has this component: all of them take 50 ms of every start."""
+        definitions: dict[str, Any] = {
+            name: field if isinstance(field, tuple) else (field, ...)
+            for name, field in self.fields.items()
+        }
+        definitions["target"] = (str, Field(alias="_target_"))
+        return create_model("Component", __base__=Strict, **definitions)
 
 
 _decay: dict[str, Any] = {"weight_decay": NonNegative, "decay_bias_and_norm": bool}
@@ -79,9 +88,9 @@ _sizes = create_model(
 _term: dict[str, Any] = {"scale": (Finite, 1.0)}
 _test_rows: dict[str, Any] = {"test_samples": Count, "test_seed": Seed}
 
-COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
+COMPONENTS: dict[str, dict[str, Component]] = {
     "model": {
-        "theta0.models.MLP": _component(
+        "theta0.models.MLP": Component(
             in_features=Count,
             out_features=Count,
             widths=_widths,
@@ -91,7 +100,7 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
             bias=bool,
             residual=bool,
         ),
-        "theta0.models.ResidualMLP": _component(
+        "theta0.models.ResidualMLP": Component(
             in_features=Count,
             out_features=Count,
             width=Count,
@@ -103,10 +112,10 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
             branch=Literal["plain", "scaled", "fixup"],
             bias=bool,
         ),
-        "theta0.models.Linear": _component(in_features=Count, out_features=Count, bias=bool),
+        "theta0.models.Linear": Component(in_features=Count, out_features=Count, bias=bool),
     },
     "optimizer": {
-        "torch.optim.SGD": _component(
+        "torch.optim.SGD": Component(
             lr=Positive,
             momentum=(BelowOne, 0.0),
             dampening=(Fraction, 0.0),
@@ -114,11 +123,11 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
             fused=Auto,
             **_decay,
         ),
-        "torch.optim.ASGD": _component(
+        "torch.optim.ASGD": Component(
             lr=Positive, lambd=NonNegative, alpha=NonNegative, t0=NonNegative, **_decay
         ),
-        "torch.optim.Adadelta": _component(lr=Positive, rho=BelowOne, eps=Positive, **_decay),
-        "torch.optim.Adagrad": _component(
+        "torch.optim.Adadelta": Component(lr=Positive, rho=BelowOne, eps=Positive, **_decay),
+        "torch.optim.Adagrad": Component(
             lr=Positive,
             lr_decay=NonNegative,
             initial_accumulator_value=NonNegative,
@@ -126,29 +135,29 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
             fused=Auto,
             **_decay,
         ),
-        "torch.optim.RMSprop": _component(
+        "torch.optim.RMSprop": Component(
             lr=Positive, alpha=BelowOne, eps=Positive, momentum=BelowOne, centered=bool, **_decay
         ),
-        "torch.optim.Rprop": _component(
+        "torch.optim.Rprop": Component(
             lr=Positive,
             etas=RpropFactors,
             step_sizes=Annotated[list[Positive], Field(min_length=2, max_length=2)],
         ),
-        "torch.optim.Adam": _component(amsgrad=bool, fused=Auto, **_adam),
-        "torch.optim.AdamW": _component(amsgrad=bool, fused=Auto, **_adam),
-        "torch.optim.Adamax": _component(**_adam),
-        "torch.optim.NAdam": _component(
+        "torch.optim.Adam": Component(amsgrad=bool, fused=Auto, **_adam),
+        "torch.optim.AdamW": Component(amsgrad=bool, fused=Auto, **_adam),
+        "torch.optim.Adamax": Component(**_adam),
+        "torch.optim.NAdam": Component(
             momentum_decay=NonNegative, decoupled_weight_decay=bool, **_adam
         ),
-        "torch.optim.RAdam": _component(decoupled_weight_decay=bool, **_adam),
-        "torch.optim.Adafactor": _component(
+        "torch.optim.RAdam": Component(decoupled_weight_decay=bool, **_adam),
+        "torch.optim.Adafactor": Component(
             lr=Positive,
             beta2_decay=Annotated[float, Field(le=0)],
             eps=AdafactorEps,
             d=Annotated[float, Field(ge=1)],
             **_decay,
         ),
-        "torch.optim.LBFGS": _component(
+        "torch.optim.LBFGS": Component(
             lr=Positive,
             max_iter=Count,
             max_eval=Count | None,
@@ -157,10 +166,10 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
             history_size=Count,
             line_search_fn=Literal["strong_wolfe"] | None,
         ),
-        "theta0.optim.AMSGrad": _component(**_adam),
-        "theta0.optim.AdamWLH": _component(**_adam),
-        "theta0.optim.Lion": _component(lr=Positive, betas=Betas, **_decay),
-        "theta0.optim.Muon": _component(
+        "theta0.optim.AMSGrad": Component(**_adam),
+        "theta0.optim.AdamWLH": Component(**_adam),
+        "theta0.optim.Lion": Component(lr=Positive, betas=Betas, **_decay),
+        "theta0.optim.Muon": Component(
             lr=Positive,
             momentum=BelowOne,
             nesterov=bool,
@@ -173,16 +182,16 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
             adamw_weight_decay=NonNegative,
             **_decay,
         ),
-        "theta0.optim.SAM": _component(
+        "theta0.optim.SAM": Component(
             lr=Positive, rho=Positive, adaptive=bool, base=dict[str, Any]
         ),
-        "schedulefree.AdamWScheduleFree": _component(
+        "schedulefree.AdamWScheduleFree": Component(
             betas=Annotated[list[_open], Field(min_length=2, max_length=2)],
             eps=Positive,
             **_schedule_free,
         ),
-        "schedulefree.SGDScheduleFree": _component(momentum=_open, **_schedule_free),
-        "pytorch_optimizer.SOAP": _component(
+        "schedulefree.SGDScheduleFree": Component(momentum=_open, **_schedule_free),
+        "pytorch_optimizer.SOAP": Component(
             shampoo_beta=BelowOne | None,
             precondition_frequency=Count,
             max_precondition_dim=Count,
@@ -194,14 +203,14 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
         ),
     },
     "scheduler": {
-        "theta0.optim.constant": _component(),
-        "theta0.optim.cosine": _component(final=Fraction),
-        "theta0.optim.step": _component(milestones=list[Fraction], gamma=Positive),
-        "theta0.optim.warmup_cosine": _component(warmup=Fraction, final=Fraction),
-        "theta0.optim.one_cycle": _component(
+        "theta0.optim.constant": Component(),
+        "theta0.optim.cosine": Component(final=Fraction),
+        "theta0.optim.step": Component(milestones=list[Fraction], gamma=Positive),
+        "theta0.optim.warmup_cosine": Component(warmup=Fraction, final=Fraction),
+        "theta0.optim.one_cycle": Component(
             warmup=Annotated[float, Field(gt=0, lt=1)], start=Positive, final=Positive
         ),
-        "torch.optim.lr_scheduler.ReduceLROnPlateau": _component(
+        "torch.optim.lr_scheduler.ReduceLROnPlateau": Component(
             mode=Literal["min", "max"],
             factor=Annotated[float, Field(gt=0, lt=1)],
             patience=Annotated[int, Field(ge=0)],
@@ -210,48 +219,48 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
         ),
     },
     "init": {
-        "theta0.init.VarianceScaling": _component(**_scaling),
-        "theta0.init.Orthogonal": _component(**_gains),
-        "theta0.init.DeltaOrthogonal": _component(**_gains),
-        "theta0.init.Sparse": _component(connections=Count, std=NonNegative, **_bias),
-        "theta0.init.Identity": _component(expand=Literal["identity", "hadamard"], **_bias),
-        "theta0.init.Siren": _component(omega_0=Positive, output_layer=str | None, **_bias),
-        "theta0.init.MeanField": _component(
+        "theta0.init.VarianceScaling": Component(**_scaling),
+        "theta0.init.Orthogonal": Component(**_gains),
+        "theta0.init.DeltaOrthogonal": Component(**_gains),
+        "theta0.init.Sparse": Component(connections=Count, std=NonNegative, **_bias),
+        "theta0.init.Identity": Component(expand=Literal["identity", "hadamard"], **_bias),
+        "theta0.init.Siren": Component(omega_0=Positive, output_layer=str | None, **_bias),
+        "theta0.init.MeanField": Component(
             weight_variance=NonNegative,
             bias_variance=NonNegative,
             output_weight_variance=NonNegative,
             output_layer=str | None,
         ),
-        "theta0.init.TruncatedNormal": _component(
+        "theta0.init.TruncatedNormal": Component(
             std=NonNegative, mean=Finite, low=Finite, high=Finite, **_bias
         ),
-        "theta0.init.TorchDefault": _component(**_bias),
-        "theta0.init.Normal": _component(mean=Finite, std=NonNegative, **_bias),
-        "theta0.init.Uniform": _component(low=Finite, high=Finite, **_bias),
-        "theta0.init.Zeros": _component(**_bias),
-        "theta0.init.LSUV": _component(samples=Count, tol=Positive, max_iterations=Count),
-        "theta0.init.WeightNorm": _component(std=Positive, samples=Count),
-        "theta0.init.Fixup": _component(**_scaling),
-        "theta0.init.ReZero": _component(base=dict[str, Any], alpha=Finite),
-        "theta0.init.MuP": _component(base_width=Count, **_gains),
-        "theta0.init.Pretrained": _component(
+        "theta0.init.TorchDefault": Component(**_bias),
+        "theta0.init.Normal": Component(mean=Finite, std=NonNegative, **_bias),
+        "theta0.init.Uniform": Component(low=Finite, high=Finite, **_bias),
+        "theta0.init.Zeros": Component(**_bias),
+        "theta0.init.LSUV": Component(samples=Count, tol=Positive, max_iterations=Count),
+        "theta0.init.WeightNorm": Component(std=Positive, samples=Count),
+        "theta0.init.Fixup": Component(**_scaling),
+        "theta0.init.ReZero": Component(base=dict[str, Any], alpha=Finite),
+        "theta0.init.MuP": Component(base_width=Count, **_gains),
+        "theta0.init.Pretrained": Component(
             path=str, match=Literal["strict", "partial"], prefix=str | None, rest=dict[str, Any]
         ),
     },
     "init.activation": {},
     "finetune": {
-        "theta0.finetune.Head": _component(layers=_names),
-        "theta0.finetune.Biases": _component(head=bool),
-        "theta0.finetune.LoRA": _component(
+        "theta0.finetune.Head": Component(layers=_names),
+        "theta0.finetune.Biases": Component(head=bool),
+        "theta0.finetune.LoRA": Component(
             rank=Count, alpha=Count, dropout=BelowOne, layers=_names, head=bool
         ),
     },
     "loss": {
-        "torch.nn.CrossEntropyLoss": _component(label_smoothing=BelowOne, **_term),
-        "theta0.losses.MSE": _component(**_term),
-        "theta0.losses.L1": _component(bias_and_norm=bool, **_term),
-        "theta0.losses.L2": _component(bias_and_norm=bool, **_term),
-        "theta0.losses.Monotonic": _component(
+        "torch.nn.CrossEntropyLoss": Component(label_smoothing=BelowOne, **_term),
+        "theta0.losses.MSE": Component(**_term),
+        "theta0.losses.L1": Component(bias_and_norm=bool, **_term),
+        "theta0.losses.L2": Component(bias_and_norm=bool, **_term),
+        "theta0.losses.Monotonic": Component(
             feature=Annotated[int, Field(ge=0)],
             direction=Literal["increasing", "decreasing"],
             delta=Positive,
@@ -259,20 +268,20 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
         ),
     },
     "augmentation": {
-        "theta0.augmentation.PerSample": _component(transform=dict[str, Any]),
-        "theta0.augmentation.Affine": _component(degrees=NonNegative, shift=Fraction),
-        "theta0.augmentation.GaussianNoise": _component(std=NonNegative),
-        "theta0.augmentation.MixUp": _component(alpha=Positive, num_classes=Count | None),
-        "theta0.augmentation.CutMix": _component(alpha=Positive, num_classes=Classes),
+        "theta0.augmentation.PerSample": Component(transform=dict[str, Any]),
+        "theta0.augmentation.Affine": Component(degrees=NonNegative, shift=Fraction),
+        "theta0.augmentation.GaussianNoise": Component(std=NonNegative),
+        "theta0.augmentation.MixUp": Component(alpha=Positive, num_classes=Count | None),
+        "theta0.augmentation.CutMix": Component(alpha=Positive, num_classes=Classes),
     },
     "adversary": {
-        "theta0.adversary.FGSM": _component(eps=Positive, share=Fraction),
-        "theta0.adversary.PGD": _component(
+        "theta0.adversary.FGSM": Component(eps=Positive, share=Fraction),
+        "theta0.adversary.PGD": Component(
             eps=Positive, step=Positive, steps=Count, random_start=bool, share=Fraction
         ),
     },
     "data": {
-        "theta0.data.DataModule": _component(
+        "theta0.data.DataModule": Component(
             source=dict[str, Any],
             shape=_widths,
             num_features=Count,
@@ -289,16 +298,16 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
         ),
     },
     "data.source": {
-        "theta0.data.Mnist5k": _component(**_test_rows),
-        "theta0.data.Digits": _component(**_test_rows),
-        "theta0.data.TorchvisionSet": _component(
+        "theta0.data.Mnist5k": Component(**_test_rows),
+        "theta0.data.Digits": Component(**_test_rows),
+        "theta0.data.TorchvisionSet": Component(
             name=Literal["MNIST", "FashionMNIST", "KMNIST", "CIFAR10", "CIFAR100", "SVHN"], root=str
         ),
-        "theta0.data.OpenML": _component(name=str, version=Count, root=str, test_samples=Count),
-        "theta0.data.Saturating": _component(
+        "theta0.data.OpenML": Component(name=str, version=Count, root=str, test_samples=Count),
+        "theta0.data.Saturating": Component(
             noise=NonNegative, train_samples=Count, test_samples=Count, seed=Seed
         ),
-        "theta0.data.LinearRegression": _component(
+        "theta0.data.LinearRegression": Component(
             weight=Annotated[list[Finite], Field(min_length=1)],
             bias=Finite,
             noise=NonNegative,
@@ -308,7 +317,7 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
         ),
     },
     "trainer": {
-        "lightning.Trainer": _component(
+        "lightning.Trainer": Component(
             accelerator=str,
             devices=Devices,
             num_nodes=Count,
@@ -334,15 +343,15 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
         ),
     },
     "callbacks": {
-        "theta0.callbacks.Checkpoint": _component(
+        "theta0.callbacks.Checkpoint": Component(
             monitor=str, mode=Literal["min", "max"], every_n_seconds=NonNegative
         ),
-        "theta0.diagnostics.Diagnostics": _component(price=Price, schedule=Schedule, samples=Count),
-        "theta0.callbacks.GradientNoise": _component(eta=Positive, gamma=NonNegative, seed=Seed),
-        "theta0.callbacks.AdaptiveClipping": _component(factor=Positive, eps=Positive),
-        "theta0.callbacks.EMA": _component(decay=BelowOne),
-        "theta0.callbacks.SWA": _component(start=BelowOne),
-        "lightning.pytorch.callbacks.EarlyStopping": _component(
+        "theta0.diagnostics.Diagnostics": Component(price=Price, schedule=Schedule, samples=Count),
+        "theta0.callbacks.GradientNoise": Component(eta=Positive, gamma=NonNegative, seed=Seed),
+        "theta0.callbacks.AdaptiveClipping": Component(factor=Positive, eps=Positive),
+        "theta0.callbacks.EMA": Component(decay=BelowOne),
+        "theta0.callbacks.SWA": Component(start=BelowOne),
+        "lightning.pytorch.callbacks.EarlyStopping": Component(
             monitor=str,
             mode=Literal["min", "max"],
             patience=Annotated[int, Field(ge=0)],
@@ -355,19 +364,19 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
         ),
     },
     "logger": {
-        "theta0.tracking.wandb_logger": _component(
+        "theta0.tracking.wandb_logger": Component(
             project=str, entity=str | None, group=str, tags=list[str]
         ),
-        "theta0.tracking.tensorboard_logger": _component(),
-        "theta0.tracking.no_logger": _component(),
+        "theta0.tracking.tensorboard_logger": Component(),
+        "theta0.tracking.no_logger": Component(),
     },
     "pruning": {
-        "theta0.callbacks.SuccessiveHalving": _component(
+        "theta0.callbacks.SuccessiveHalving": Component(
             min_epochs=Count, reduction_factor=Annotated[int, Field(ge=2)]
         ),
     },
     "hydra.sweeper": {
-        "hydra_plugins.optuna_sweeper.OptunaSweeper": _component(
+        "hydra_plugins.optuna_sweeper.OptunaSweeper": Component(
             sampler=Literal["tpe", "cmaes", "random", "qmc", "grid", "nsga2"],
             n_trials=Count,
             batch_size=Count,
@@ -380,20 +389,20 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
         ),
     },
     "hydra.launcher": {
-        "hydra_plugins.joblib_launcher.JoblibLauncher": _component(
+        "hydra_plugins.joblib_launcher.JoblibLauncher": Component(
             n_jobs=Count | None, gpus=Whole, retries=Whole
         ),
-        "hydra_plugins.ray_launcher.RayLauncher": _component(
+        "hydra_plugins.ray_launcher.RayLauncher": Component(
             address=str,
             num_cpus=NonNegative | None,
             num_gpus=NonNegative | None,
             retries=Whole,
         ),
-        "hydra_plugins.serial_launcher.SerialLauncher": _component(),
-        "hydra_plugins.stacked_launcher.StackedLauncher": _component(
+        "hydra_plugins.serial_launcher.SerialLauncher": Component(),
+        "hydra_plugins.stacked_launcher.StackedLauncher": Component(
             members=Count | None, workers=Count | None, threads=Count | None, retries=Whole
         ),
-        "hydra_plugins.submitit_launcher.SlurmLauncher": _component(
+        "hydra_plugins.submitit_launcher.SlurmLauncher": Component(
             job_name=str,
             partition=str | None,
             account=str | None,
@@ -410,7 +419,7 @@ COMPONENTS: dict[str, dict[str, type[BaseModel]]] = {
             srun_args=list[str] | None,
             additional_parameters=dict[str, Any] | None,
         ),
-        "hydra_plugins.submitit_launcher.LocalLauncher": _component(
+        "hydra_plugins.submitit_launcher.LocalLauncher": Component(
             timeout_min=Count, gpus_per_node=Whole, signal_delay_s=Count, max_num_timeout=Whole
         ),
     },
