@@ -1,6 +1,6 @@
 # The two commands: `make sweep` and `make test`. Both set up .venv first, and leave a finished one alone.
 .DEFAULT_GOAL := help
-.PHONY: help sweep test test-slow browser lint bench lock clean
+.PHONY: help sweep test test-slow browser lora lint bench lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -18,6 +18,7 @@ test: $(DONE)  ## the tests
 
 test-slow: $(DONE)  ## the tests that take long
 	-@$(MAKE) --no-print-directory browser
+	@$(MAKE) --no-print-directory lora
 	$(RUN) -m pytest -n 2 -m slow
 
 browser:  ## a Chromium, in which the report's page is tested (Debian's; elsewhere any Chrome will do)
@@ -28,6 +29,9 @@ browser:  ## a Chromium, in which the report's page is tested (Debian's; elsewhe
 	  sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo -n"; \
 	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq chromium chromium-driver; \
 	fi
+
+lora: $(DONE)  ## peft, which finetune=lora needs; it brings transformers, which slows every start
+	$(RUN) -m pip install --quiet --constraint requirements.lock --editable '.[lora]'
 
 lint: $(DONE)  ## format, style and types
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
@@ -40,7 +44,7 @@ $(DONE): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "theta0 needs Python 3.11 or newer, and $(PYTHON) is older: make PYTHON=python3.12 ..." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(RUN) -m pip install --quiet --constraint requirements.lock --editable '.[cluster,dev,lora]'
+	$(RUN) -m pip install --quiet --constraint requirements.lock --editable '.[cluster,dev]'
 	@touch $@
 
 lock:  ## requirements.lock anew, from the newest versions that pyproject.toml allows

@@ -6,6 +6,7 @@ import inspect
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import lightning
 import pytest
@@ -36,6 +37,12 @@ def options(folder: str = "") -> list[str]:
     """`group=option` for each file below configs/, or below one folder of it."""
     files = [file.relative_to(CONFIGS) for file in sorted((CONFIGS / folder).rglob("*.yaml"))]
     return [f"{file.parent.as_posix()}={file.stem}" for file in files if file.parent.name]
+
+
+def cases(folder: str = "") -> list[Any]:
+    """The options as test cases; finetune=lora needs peft, which `make test-slow` installs."""
+    lora = pytest.param("finetune=lora", marks=pytest.mark.slow)
+    return [lora if option == "finetune=lora" else option for option in options(folder)]
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +81,7 @@ def test_every_group_of_the_design_is_here():
     }
 
 
-@pytest.mark.parametrize("option", options())
+@pytest.mark.parametrize("option", cases())
 def test_an_option_composes_and_is_sound(composed, option):
     """Each value of its file stands in the configuration: where it belongs, and unchanged."""
     group, _, name = option.partition("=")
@@ -271,7 +278,7 @@ def test_init(sound, option, tmp_path):
         assert not torch.equal(first, other)
 
 
-@pytest.mark.parametrize("option", options("finetune"))
+@pytest.mark.parametrize("option", cases("finetune"))
 def test_finetune(sound, option):
     """Trains as many parameters of 784 -> 16 -> 10 as its method says."""
     node = sound(option)["finetune"]

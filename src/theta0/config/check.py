@@ -5,6 +5,7 @@ A component (optimizer, init, ...) is checked by the schema of its `_target_`; a
 what is allowed, and the nearest right spelling.
 """
 
+import importlib.util
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel, ValidationError
 
-from theta0.config.components import COMPONENTS
+from theta0.config.components import COMPONENTS, Component
 from theta0.config.schema import NAMED, SINGLE, ReportConfig, TrainConfig
 from theta0.config.secrets import refuse_secrets
 from theta0.errors import ConfigError, choices, shown, unknown_key
@@ -44,6 +45,7 @@ def check(config: DictConfig, schema: type[TrainConfig] = TrainConfig) -> dict[s
                 raise ConfigError(_changes_nothing(group, name, plain[group]))
             _validate_component(f"{group}.{name}", node, COMPONENTS.get(group, {}))
     _check_task(plain)
+    _check_installed(plain)
     if "hydra" in config and plain["pruning"] and config.hydra.sweeper._target_ != SEARCH:
         raise ConfigError("pruning: stops runs of a search: hydra/sweeper=optuna, or search=...")
     return plain
@@ -98,9 +100,7 @@ def _settings(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{key}", value
 
 
-def _validate_component(
-    group: str, node: Mapping[str, Any], schemas: dict[str, type[BaseModel]]
-) -> None:
+def _validate_component(group: str, node: Mapping[str, Any], schemas: dict[str, Component]) -> None:
     """A component and those inside it; the schemas of `group.key`, or `group`'s own, hold there."""
     target = node.get("_target_")
     if not isinstance(target, str) or "." not in target:
@@ -108,7 +108,7 @@ def _validate_component(
             f"{group}._target_={shown(target)}: must name a class, as package.module.Class"
         )
     if target in schemas:
-        _validate(schemas[target], node, group)
+        _validate(schemas[target].schema, node, group)
     elif target.startswith("theta0.") and schemas:
         raise ConfigError(
             f"{group}._target_={target}: theta0 has no such {group}; {choices(target, schemas)}"
@@ -205,6 +205,15 @@ def _check_task(plain: dict[str, Any]) -> None:
                 f"precision=16-mixed: {name} evaluates its batch several times a step, which scaled"
                 " gradients do not allow; bf16-mixed does"
             )
+
+
+def _check_installed(plain: dict[str, Any]) -> None:
+    """What is in an extra of pyproject.toml, since few need it and all would wait for it."""
+    target = (plain["finetune"] or {}).get("_target_")
+    if target == "theta0.finetune.LoRA" and importlib.util.find_spec("peft") is None:
+        raise ConfigError(
+            "finetune=lora: needs the peft library: make lora, or pip install 'theta0[lora]'"
+        )
 
 
 def _check_shape(plain: dict[str, Any], shape: list[int]) -> None:
