@@ -1,5 +1,6 @@
 """The index of a study: right whatever happened to it, and read without reading the runs."""
 
+import os
 import shutil
 import sys
 
@@ -7,8 +8,8 @@ import pytest
 
 from theta0.continuation import go_on
 from theta0.errors import ConfigError
-from theta0.index import FILE, Entry, Index, forget, index_of
-from theta0.results import Result
+from theta0.index import Entry, Index, forget, index_of
+from theta0.results import INDEX, Result
 
 OPENED: list[str] = []
 sys.addaudithook(lambda event, told: OPENED.append(str(told[0])) if event == "open" else None)
@@ -64,7 +65,7 @@ def reads(monkeypatch):
 def opened_by(do):
     del OPENED[:]
     do()
-    return [path for path in OPENED if FILE in path or "result.json" in path]
+    return {path for path in OPENED if INDEX in path or "result.json" in path}
 
 
 @pytest.mark.parametrize("warm", [False, True], ids=["alone", "in a sweep"])
@@ -89,15 +90,20 @@ def test_the_same_words_for_another_run_are_found_by_the_index(study, reads):
 
 
 def damage(folder):
-    index = folder / FILE
+    index = folder / INDEX
     index.write_bytes(b"\xff\tone\n" + index.read_bytes()[:-9] + b"\n")
 
 
 DAMAGE = {
-    "deleted": lambda folder: (folder / FILE).unlink(),
-    "empty": lambda folder: (folder / FILE).write_text(""),
+    "deleted": lambda folder: (folder / INDEX).unlink(),
+    "empty": lambda folder: (folder / INDEX).write_text(""),
     "damaged": damage,
-    "a folder": lambda folder: ((folder / FILE).unlink(), (folder / FILE).mkdir()),
+    "a folder": lambda folder: ((folder / INDEX).unlink(), (folder / INDEX).mkdir()),
+    "a link": lambda folder: (
+        (folder / INDEX).unlink(),
+        (folder / INDEX).symlink_to(folder.parent / "elsewhere"),
+    ),
+    "a pipe": lambda folder: ((folder / INDEX).unlink(), os.mkfifo(folder / INDEX)),
     "a run copied in": lambda folder: shutil.copytree(
         put(folder.parent / "other", a_run(99, status="failed")), folder / a_run(99).run
     ),
@@ -116,6 +122,7 @@ def test_what_the_index_lacks_is_read_from_the_runs(study, how):
         assert {n: e.status for n, e in look.current().items()} == {
             name: result.status for name, result in there.items()
         }
+    assert not (folder.parent / "elsewhere").exists()
 
 
 def test_only_a_run_that_has_changed_is_read_again(study, reads):
@@ -144,6 +151,6 @@ def test_a_name_in_the_index_is_no_path(study):
     folder = study(1)
     words = index_of(folder).current()[a_run(0).run].words
     for name in ("../../elsewhere", "..", "", "a/b"):
-        with (folder / FILE).open("a") as file:
+        with (folder / INDEX).open("a") as file:
             file.write("\t".join(Entry(name, words, "done", "0")) + "\n")
     assert Index(folder).same_words(a_run(0).overrides) == [a_run(0).run]

@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from theta0.identity import run_overrides
-from theta0.results import Result
-
-FILE = ".index"
-"""In a study's folder. Appended to, one line an entry; a run's last line counts."""
+from theta0.names import is_plain_name
+from theta0.results import INDEX, Result
 
 
 class Entry(NamedTuple):
@@ -39,7 +37,7 @@ class Entry(NamedTuple):
 
 
 class Index:
-    """The entries of one study.
+    """The entries of one study: in INDEX, one line each, of which a run's last one counts.
 
     The index is derived: whatever it lacks is read from the result.json files, and a line that is
     damaged counts as lacking. Several processes append at once; where a file system loses a line
@@ -69,7 +67,7 @@ class Index:
 
     @property
     def exists(self) -> bool:
-        return (self.study / FILE).exists()
+        return (self.study / INDEX).exists()
 
     def current(self) -> dict[str, Entry]:
         """An entry for each readable result.json, by name; those that have changed are read."""
@@ -92,7 +90,7 @@ class Index:
     def _catch_up(self) -> None:
         """Read the lines that have been appended since."""
         try:
-            with open(self.study / FILE, "rb") as file:
+            with open(self.study / INDEX, "rb", opener=_plainly) as file:
                 found = os.fstat(file.fileno())
                 if found.st_ino != self._inode or found.st_size < self._read:
                     self._clear()
@@ -106,7 +104,7 @@ class Index:
         self._read += len(whole) + 1 if whole else 0
         for line in whole.decode(errors="replace").split("\n"):
             fields = line.split("\t")
-            if len(fields) == len(Entry._fields) and is_name(fields[0]):
+            if len(fields) == len(Entry._fields) and is_plain_name(fields[0]):
                 self._remember(Entry(*fields))
 
     def _remember(self, entry: Entry) -> None:
@@ -128,7 +126,7 @@ class Index:
         """In one write, which local file systems do not mix with another process's."""
         if entries:
             text = "".join("\t".join(entry) + "\n" for entry in entries)
-            with open(self.study / FILE, "ab", buffering=0) as file:
+            with open(self.study / INDEX, "ab", buffering=0, opener=_plainly) as file:
                 file.write(text.encode())
 
 
@@ -162,9 +160,9 @@ def stamp_of(path: Path) -> str:
     return f"{found.st_mtime_ns}.{found.st_size}.{found.st_ino}"
 
 
-def is_name(text: str) -> bool:
-    """Whether a run's folder can be called so: the index may be a stranger's."""
-    return text not in ("", ".", "..") and not any(sign in text for sign in "/\\\0")
+def _plainly(path: str, flags: int) -> int:
+    """An opener that follows no link and waits for no pipe: the study may be a stranger's."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
 
 
 def _names(study: Path) -> list[str]:

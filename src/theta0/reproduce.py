@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from theta0 import packages
 from theta0.continuation import differing
 from theta0.errors import ConfigError
 from theta0.identity import resolve
@@ -40,7 +41,10 @@ def reproduce(config: Any) -> bool:
 
     second = run_again(first, target, asked["paths"], asked["rendezvous"])
     console = Console()
-    differences = list(differing(first.environment, second.environment))
+    then, now = first.environment, second.environment
+    if packages.SHA256 in then:  # the run's folder stands alone: its packages are not all known
+        now = packages.shortened(now)
+    differences = list(differing(then, now))
     if second.environment and differences:  # none is known of a run that failed at its start
         table = Table("environment", "then", "now")
         for row in differences:

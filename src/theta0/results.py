@@ -10,8 +10,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from theta0 import packages
 from theta0.errors import first_line, in_words
 from theta0.objective import WORST, Mode, counted
+
+INDEX = ".index"
+"""In a study's folder, and so a mark of one; see `theta0.index`."""
 
 Status = Literal["running", "interrupted", "pruned", "done", "diverged", "failed"]
 FINISHED: tuple[Status, ...] = ("done", "diverged", "pruned")
@@ -145,15 +149,24 @@ class Result(_Part):
         for stale in folder.glob(".result.json.*"):
             stale.unlink(missing_ok=True)
         content = _finite(self.model_dump(by_alias=True))
+        study = folder.absolute().parent
+        if (study / INDEX).exists():  # else it may be any folder
+            environment = packages.stored(content["environment"], study, write_atomically)
+            content["environment"] = environment
         text = json.dumps(content, indent=1, default=str, allow_nan=False)
         write_atomically(folder / "result.json", text + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> "Result":
-        """Read folder/result.json. Raises ValueError, in one line, if it is missing or broken."""
+        """Read folder/result.json. Raises ValueError, in one line, if it is missing or broken.
+
+        `environment.packages` are all packages where the study has them; see `theta0.packages`.
+        """
         path = folder / "result.json"
         try:
-            return cls.model_validate_json(path.read_text())
+            result = cls.model_validate_json(path.read_text())
+            result.environment = packages.restored(result.environment, folder)
+            return result
         except FileNotFoundError:
             raise ValueError(f"{folder}: no run here (result.json is missing)") from None
         except ValidationError as error:
