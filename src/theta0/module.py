@@ -19,7 +19,14 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from theta0 import seeds
 from theta0.build import build
-from theta0.data import Batch, BatchLoader, attack_space, training_inputs
+from theta0.data import (
+    Batch,
+    BatchLoader,
+    DataModule,
+    attack_space,
+    require_finite_batches,
+    training_inputs,
+)
 from theta0.losses import WeightedSum
 from theta0.metrics import EpochMetrics
 from theta0.objective import counted
@@ -248,7 +255,8 @@ class Module(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         values = self._computed("val")
         if self.trainer.state.fn == "fit" and not math.isfinite(values["val/loss"]):
-            raise Diverged(f"val/loss is {values['val/loss']} after step {self.global_step}")
+            reason = f"val/loss is {values['val/loss']} after step {self.global_step}"
+            raise self._diverged(reason, "a validation batch")
         self._publish(values)
 
     def on_train_epoch_end(self) -> None:
@@ -295,7 +303,7 @@ class Module(lightning.LightningModule):
             self._log_step(loss, step, batch_idx)
         if self._alone_on_cpu:
             if not math.isfinite(loss.item()):
-                raise Diverged(f"train/loss is not finite at step {step}")
+                raise self._diverged(not_finite(step), "a training batch")
             return
         self._unchecked.append((step, loss))
         if len(self._unchecked) == EpochMetrics.FLUSH_EVERY:
@@ -326,7 +334,20 @@ class Module(lightning.LightningModule):
             )
             first = -int(reduced)
         if first < len(steps):
-            raise Diverged(f"train/loss is not finite at step {steps[first]}")
+            raise self._diverged(not_finite(steps[first]), "a training batch")
+
+    def _diverged(self, reason: str, batch: str) -> Exception:
+        """Diverged; raises ValueError where it is the data of a module of one's own.
+
+        theta0's data module has looked at all rows before.
+        """
+        if not isinstance(self.trainer.datamodule, DataModule):  # type: ignore[attr-defined]
+            loaders = {
+                "a training batch": self.trainer.train_dataloader,
+                "a validation batch": self.trainer.val_dataloaders,
+            }
+            require_finite_batches(batch, loaders[batch] or [])
+        return Diverged(reason)
 
     # ----------------------------------------------------------------------------------- optimizers
 
@@ -389,6 +410,12 @@ class Module(lightning.LightningModule):
             self.__dict__[name] = value
         else:
             super().__setattr__(name, value)
+
+
+def not_finite(step: int) -> str:
+    """Why a run has diverged whose training loss was not finite when `step` steps were done."""
+    early = ", before the optimizer's first: the start or the loss, not the learning rate"
+    return f"train/loss is not finite at step {step}{'' if step else early}"
 
 
 def optimizer_of(

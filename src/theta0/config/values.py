@@ -16,7 +16,8 @@ Count = Annotated[int, Field(ge=1)]
 Whole = Annotated[int, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Betas = Annotated[list[BelowOne], Field(min_length=2, max_length=2)]
-Statistics = float | Annotated[list[float], Field(min_length=1)] | None
+Means = Finite | Annotated[list[Finite], Field(min_length=1)] | None
+Scales = Positive | Annotated[list[Positive], Field(min_length=1)] | None
 
 
 def _one_of(allowed: str, test: Callable[[Any], bool]) -> AfterValidator:

@@ -3,6 +3,7 @@
 from theta0.data.batches import Batch, BatchLoader, epoch_order
 from theta0.data.datamodule import DataModule, attack_space, training_inputs
 from theta0.data.digits import Digits
+from theta0.data.finite import require_finite_batches
 from theta0.data.linear import LinearRegression
 from theta0.data.mnist5k import Mnist5k
 from theta0.data.openml import OpenML
@@ -26,6 +27,7 @@ __all__ = [
     "attack_space",
     "epoch_order",
     "load_cached",
+    "require_finite_batches",
     "split_rows",
     "training_inputs",
 ]

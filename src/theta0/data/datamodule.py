@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from theta0.data.batches import Batch, BatchLoader
+from theta0.data.finite import require_finite
 from theta0.data.source import Arrays, Source, digest_of, load_cached
 from theta0.data.split import split_rows
+from theta0.errors import shown
 from theta0.seeds import derive
 
 
@@ -38,7 +40,8 @@ class DataModule(pl.LightningDataModule):
         drop_last: leave out a last training batch that is smaller than `batch_size`.
 
     Raises:
-        ValueError: from `setup`, naming the key of the configuration that the data contradicts.
+        ValueError: from `setup`, naming the key of the configuration that the data contradicts, or
+            the first row and column that is NaN or infinite.
     """
 
     def __init__(
@@ -183,6 +186,8 @@ class DataModule(pl.LightningDataModule):
             raise ValueError(
                 f"data.{name} has {len(values)} numbers, but data.shape has {channels} channels"
             )
+        if name == "std" and min(values) <= 0:
+            raise ValueError(f"data.std={shown(value)}: must be greater than 0")
         return values
 
     def _check(self, arrays: Arrays) -> None:
@@ -192,6 +197,9 @@ class DataModule(pl.LightningDataModule):
 
         expect("shape", list(self.shape), list(arrays.train_x.shape[1:]))
         expect("num_features", self.num_features, prod(self.shape))
+        for rows in ("train", "test"):
+            require_finite(f"inputs of the {rows} rows", getattr(arrays, f"{rows}_x"))
+            require_finite(f"targets of the {rows} rows", getattr(arrays, f"{rows}_y"))
         if self.num_classes is None:
             expect("num_outputs", self.num_outputs, prod(arrays.train_y.shape[1:]))
         else:
@@ -230,6 +238,8 @@ class DataModule(pl.LightningDataModule):
         if self.mean is None or self.std is None:
             mean, std = channel_statistics(splits["train"][0])
             self.mean, self.std = self.mean or mean, self.std or std
+        if not np.isfinite([*self.mean, *self.std]).all():
+            raise ValueError("data: inputs are too large to be normalised in float32: scale them")
         for inputs, _ in splits.values():
             inputs.sub_(_along_channels(self.mean, inputs)).div_(_along_channels(self.std, inputs))
         return splits

@@ -31,7 +31,7 @@ class LinearRegression(Source):
     seed: int
 
     def __post_init__(self) -> None:
-        # a tuple, so that equal sources hash alike
+        # whatever sequence of numbers it is, equal ones are equal
         object.__setattr__(self, "weight", tuple(float(w) for w in self.weight))
 
     def load(self) -> Arrays:

@@ -2,9 +2,11 @@
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +40,10 @@ class Arrays:
 
 
 class Source(ABC):
-    """Where a data set comes from: a frozen dataclass, so that equal ones share a load."""
+    """Where a data set comes from: a frozen dataclass, so that equal ones share a load.
+
+    Arguments are a configuration's plain values, lists and dictionaries among them.
+    """
 
     def prepare(self) -> None:  # noqa: B027 (most sources have nothing to fetch)
         """Fetch the files that `load` reads, if they are missing; called on one process only."""
@@ -52,29 +57,37 @@ class Source(ABC):
         return ()
 
 
-Versions = tuple[tuple[int, int], ...]
-
-
 def load_cached(source: Source) -> Arrays:
     """`source.load()`, remembered for this process's next run while its files stay the same."""
-    return _load(source, _versions(source))
+    return _arrays((source, _versions(source)), source.load)
 
 
 def digest_of(source: Source) -> str:
     """`source.load().digest`, remembered likewise, and for more sources than their arrays are."""
-    return _digest(source, _versions(source))
+    return _digests((source, _versions(source)), lambda: load_cached(source).digest)
 
 
-def _versions(source: Source) -> Versions:
+def _versions(source: Source) -> list[tuple[int, int]]:
     stats = [file.stat() for file in source.files() if file.exists()]
-    return tuple((stat.st_mtime_ns, stat.st_size) for stat in stats)
+    return [(stat.st_mtime_ns, stat.st_size) for stat in stats]
 
 
-@lru_cache(maxsize=128)
-def _digest(source: Source, versions: Versions) -> str:
-    return _load(source, versions).digest
+class _Memory:
+    """The values of the latest `most` keys, which are compared: one with a list has no hash."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.entries: list[tuple[Any, Any]] = []  # the latest first
+
+    def __call__(self, key: Any, make: Callable[[], Any]) -> Any:
+        for entry in self.entries:
+            if entry[0] == key:
+                self.entries.remove(entry)
+                break
+        else:
+            entry = (key, make())
+        self.entries = [entry, *self.entries][: self.most]
+        return entry[1]
 
 
-@lru_cache(maxsize=2)
-def _load(source: Source, versions: Versions) -> Arrays:
-    return source.load()
+_arrays, _digests = _Memory(2), _Memory(128)

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from theta0.build import build
 from theta0.data import BatchLoader
 from theta0.metrics import EpochMetrics
+from theta0.module import not_finite
 from theta0.results import Error, Status
 from theta0.stacked.batches import Rows
 from theta0.stacked.loops import solo_loops
@@ -172,7 +173,7 @@ class Stack(lightning.LightningModule):
         gone = [m for m, ok in zip(self.members, finite.tolist(), strict=True) if not ok]
         self._share_time()
         self.note_place()
-        self._end(gone, "diverged", _diverged(f"train/loss is not finite at step {step}"))
+        self._end(gone, "diverged", _diverged(not_finite(step)))
         self._leave(gone)
 
     def _check_finite(self) -> None:
@@ -187,8 +188,7 @@ class Stack(lightning.LightningModule):
         for i, member in enumerate(self.members):
             bad = (~finite[:, i]).nonzero()
             if len(bad):
-                step = steps[int(bad[0])]
-                reason = f"train/loss is not finite at step {step}"
+                reason = not_finite(steps[int(bad[0])])
                 self._end([member], "diverged", _diverged(reason))
         self._leave([m for m in self.members if not m.alive])
 
