@@ -1,6 +1,7 @@
 """Fixtures for the tests of more than one folder."""
 
 import contextlib
+import dataclasses
 import functools
 import io
 import logging
@@ -94,12 +95,15 @@ def same_draws() -> None:
         torch.manual_seed(0)
 
 
+@dataclasses.dataclass
 class Ran:
     """What a program left: exit code, what it said, the values that its runs returned, files."""
 
-    def __init__(self, here: Path, code: int, out: str, err: str, returned: list[float]) -> None:
-        self.here, self.code, self.out, self.err = here, code, out, err
-        self.returned = returned
+    here: Path
+    code: int
+    out: str
+    err: str
+    returned: list[float]
 
     def results(self, study: str = "*") -> list[Any]:
         """The result of every run of a study in folder `here`, in the order of their names."""

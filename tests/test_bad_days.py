@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import dataclasses
 import errno
 import gc
 import io
@@ -289,7 +290,7 @@ def finished(in_process, tmp_path_factory):
 def ran(finished, tmp_path):
     """The finished run in a folder of the test's own; `ran.here` is where its program is run."""
     shutil.copytree(finished.here / "logs", tmp_path / "logs")
-    return type(finished)(tmp_path, finished.code, finished.out, finished.err, finished.returned)
+    return dataclasses.replace(finished, here=tmp_path)
 
 
 @pytest.mark.parametrize("name", ["last", pytest.param("best", marks=pytest.mark.slow)])

@@ -1,6 +1,8 @@
 """The same command again: what is skipped, continued, refused and done anew."""
 
+import dataclasses
 import json
+import shutil
 import sys
 
 import pytest
@@ -9,7 +11,9 @@ from filelock import FileLock
 from theta0.index import Entry
 from theta0.sweep.progress import told
 
-SHORT = ("trainer.max_epochs=1", "study=s", "model.widths=[16]")
+SHORT = (
+    "trainer.max_epochs=1", "study=s", "model.widths=[16]", "trainer.limit_train_batches=2",
+)  # fmt: skip
 
 
 def edit(ran, result, **changes):
@@ -33,9 +37,16 @@ def again(in_process, ran, *words):
     return second, path.exists() and path.stat().st_mtime_ns != before
 
 
+@pytest.fixture(scope="module")
+def finished(in_process, tmp_path_factory):
+    return in_process(tmp_path_factory.mktemp("finished"), *SHORT)
+
+
 @pytest.fixture
-def ran(in_process, tmp_path):
-    return in_process(tmp_path, *SHORT)
+def ran(finished, tmp_path):
+    """The finished run in a folder of the test's own."""
+    shutil.copytree(finished.here / "logs", tmp_path / "logs")
+    return dataclasses.replace(finished, here=tmp_path)
 
 
 def replaced(ran):

@@ -117,25 +117,6 @@ def test_a_schedule_free_run_is_judged_and_kept_at_the_average(in_process, tmp_p
     assert not any(torch.equal(a, b) for a, b in zip(z, weights, strict=True))
 
 
-@pytest.mark.parametrize(
-    "word",
-    [
-        *("optimizer=schedule_free_adamw", "optimizer=muon", "optimizer=sam", "optimizer=adamw_lh"),
-        "precision=64-true",
-    ],
-)
-def test_two_epochs_and_two_are_four(in_process, tmp_path, word):
-    words = (word, "scheduler=none")
-    whole = in_process(tmp_path / "whole", *words, "trainer.max_epochs=4").one()
-    first = in_process(tmp_path / "half", *words, "trainer.max_epochs=2")
-    checkpoint = first.folder(first.one()) / "checkpoints" / "last.ckpt"
-    second = in_process(
-        tmp_path / "rest", *words, "trainer.max_epochs=4", f"ckpt_path={checkpoint}"
-    ).one()
-    assert second.hashes.final == whole.hashes.final
-    assert second.last_metrics == whole.last_metrics
-
-
 # ------------------------------------------------------------------------------- what batches meet
 
 

@@ -4,6 +4,7 @@ import csv
 import importlib.metadata
 import json
 import math
+import os
 import shutil
 import signal
 import sys
@@ -424,18 +425,19 @@ def test_two_processes_side_by_side(start, wait, alone, tmp_path):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("optimizer=adamw",),
+        ("optimizer=adamw", "precision=64-true"),
         ("optimizer=adamw", "scheduler=plateau", "scheduler.patience=0", "scheduler.threshold=0.1"),
-        ("optimizer=momentum", "scheduler=step", "scheduler.milestones=[]"),
-        ("optimizer=lbfgs", "trainer.limit_train_batches=5"),
-        ("optimizer=adam", "model.norm=batch", "accumulate=3"),
+        ("optimizer=sam", "scheduler=step", "scheduler.milestones=[]"),
+        ("optimizer=lbfgs",),
+        ("optimizer=adamw_lh", "model.norm=batch", "accumulate=3"),
         ("optimizer=rmsprop", "callbacks=early_stopping"),
     ],
     ids=lambda arguments: "-".join(arguments[:2]),
 )
 def test_two_and_two_epochs_equal_four(in_process, tmp_path, arguments):
     # A cosine over two epochs is not the first half of one over four.
-    constant = ("scheduler=none", "model.widths=[16]", "model.dropout=0.2")
+    small = ("model.widths=[16]", "trainer.limit_train_batches=5")
+    constant = ("scheduler=none", "model.dropout=0.2", *small)
     setting = (*constant, *arguments)
     whole = in_process(tmp_path, *setting, "trainer.max_epochs=4", "study=whole")
     half = in_process(tmp_path, *setting, "trainer.max_epochs=2", "study=half")
@@ -453,47 +455,36 @@ def test_two_and_two_epochs_equal_four(in_process, tmp_path, arguments):
     assert went_on == [[row[n] for n in names] for row in epochs(whole.folder(four))][2:]
 
 
-KILLER = """
-import os
-import signal
-from pathlib import Path
-
-import lightning
-
-
-class Kill(lightning.Callback):
-    def on_train_batch_start(self, trainer, module, batch, batch_idx):
-        if trainer.global_step == 42 and not Path("killed").exists():
-            Path("killed").touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-def test_a_killed_run_goes_on_and_ends_the_same(start, wait, in_process, tmp_path, monkeypatch):
-    (tmp_path / "user").mkdir()
-    (tmp_path / "user" / "killer.py").write_text(KILLER)
-    monkeypatch.syspath_prepend(str(tmp_path / "user"))
+def test_a_killed_run_goes_on_and_ends_the_same(forked, in_process, tmp_path):
+    """What came after its last checkpoint is done again."""
     command = (
         "trainer.max_epochs=4", "model.widths=[16]", "model.dropout=0.2", "optimizer=adam",
-        "scheduler=cosine", "study=s", "trainer.log_every_n_steps=5",
-        "+callbacks.kill._target_=killer.Kill",
+        "scheduler=cosine", "study=s", "trainer.log_every_n_steps=3",
+        "trainer.limit_train_batches=5",
     )  # fmt: skip
-    here, other = tmp_path / "here", tmp_path / "other"
-    environment = {"PYTHONPATH": str(tmp_path / "user")}
-    killed = wait(here, start(here, *ALONE, *command, env=environment))
-    assert killed.code == -signal.SIGKILL, killed.err
-    assert killed.one().status == "running"
-    assert len(epochs(killed.folder(killed.one()))) == 2  # two steps after its checkpoint
+    step = Module.training_step
+
+    def deadly(module, batch, number):
+        if module.trainer.global_step == 12:  # two steps after a checkpoint
+            os.kill(os.getpid(), signal.SIGKILL)
+        return step(module, batch, number)
+
+    def before():
+        Module.training_step = deadly
+
+    here = tmp_path / "here"
+    assert forked(here, *command, before=before) == -signal.SIGKILL
+    (folder,) = here.glob("logs/s/*/")
+    assert Result.read(folder).status == "running"
+    assert len(epochs(folder)) == 2
 
     went_on = in_process(here, *command)
-    other.mkdir()
-    (other / "killed").touch()
-    whole = in_process(other, *command)
+    whole = in_process(tmp_path / "other", *command)
     assert (went_on.code, whole.code) == (0, 0), went_on.out
     assert hashes(went_on.one()) == hashes(whole.one())
     assert went_on.one().metrics == whole.one().metrics
     assert went_on.one().best == whole.one().best
-    assert went_on.one().cost.steps == whole.one().cost.steps == 80
+    assert went_on.one().cost.steps == whole.one().cost.steps == 20
     assert untimed(went_on.folder(went_on.one())) == untimed(whole.folder(whole.one()))
 
 
