@@ -18,7 +18,6 @@ from unittest import mock
 
 import hydra
 import pytest
-from hydra._internal.hydra import Hydra
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult, ConfigSource
@@ -51,10 +50,10 @@ def compose() -> Callable[..., DictConfig]:
 
 @pytest.fixture(scope="session", autouse=True)
 def hydra_reads_a_file_once() -> Iterator[None]:
-    """A run in this process spends half of its time on composing, most of it on the same files."""
+    """A short run spends half of its time on composing, a third of that on reading its files."""
     Plugins.instance()  # which imports the source's module once more
     files = SourcesRegistry.instance().resolve("file")
-    read, get_mode = files.load_config, Hydra.get_mode
+    read = files.load_config
 
     @functools.cache
     def content(provider: str, path: str, name: str, changed: tuple[int, ...]) -> bytes:
@@ -68,15 +67,8 @@ def hydra_reads_a_file_once() -> Iterator[None]:
         changed = stat.st_mtime_ns, stat.st_size, stat.st_ino
         return pickle.loads(content(self.provider, self.path, config_path, changed))
 
-    def mode(self: Hydra, config_name: str | None, overrides: list[str]) -> Any:
-        """Hydra composes all once more to know it; these options alone may set it."""
-        may = ("experiment", "search", "hydra")
-        asked = any(word.lstrip("+~").startswith(may) for word in overrides)
-        return get_mode(self, config_name, overrides) if asked else None
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "load_config", load_config)
-        patch.setattr(Hydra, "get_mode", mode)
         yield
 
 
