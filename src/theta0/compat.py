@@ -29,11 +29,13 @@ def start_hydra_faster() -> None:
 @functools.cache
 def _yaml_loader() -> type[yaml.SafeLoader]:
     """OmegaConf's, with the parser in C."""
+    from yaml.cyaml import CParser  # type: ignore[attr-defined]
+
     python = _original_yaml_loader()
 
-    class Loader(yaml.cyaml.CParser, python):  # type: ignore[misc, valid-type]
+    class Loader(CParser, python):  # type: ignore[misc, valid-type]
         def __init__(self, stream: Any) -> None:
-            yaml.cyaml.CParser.__init__(self, stream)
+            CParser.__init__(self, stream)
             yaml.constructor.SafeConstructor.__init__(self)
             yaml.resolver.Resolver.__init__(self)
 
