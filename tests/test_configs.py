@@ -40,9 +40,10 @@ def options(folder: str = "") -> list[str]:
 
 
 def cases(folder: str = "") -> list[Any]:
-    """The options as test cases; finetune=lora needs peft, which `make test-slow` installs."""
+    """The options of train.py as test cases; finetune=lora needs peft: see `make test-slow`."""
     lora = pytest.param("finetune=lora", marks=pytest.mark.slow)
-    return [lora if option == "finetune=lora" else option for option in options(folder)]
+    mine = [option for option in options(folder) if option != "hydra=inspect"]
+    return [lora if option == "finetune=lora" else option for option in mine]
 
 
 @pytest.fixture(scope="session")
