@@ -32,8 +32,27 @@ def build(node: dict[str, Any], **offered: Any) -> Any:
     arguments = node.get("_args_", [])
     if node.get("_recursive_", True):
         settings, arguments = _built(settings), _built(arguments)
+    settings = _with_tensors(component, settings)
     call = functools.partial(component, *arguments, **settings | known)
     return call if node.get("_partial_", False) else call()
+
+
+def _with_tensors(component: Any, settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings with a list of numbers as a tensor of floats where the component's signature
+    has a tensor: the class weights of torch's losses."""
+    lists = [name for name, value in settings.items() if isinstance(value, list)]
+    if not lists:
+        return settings
+    try:
+        asked = inspect.signature(component).parameters
+    except ValueError:  # a builtin has none
+        return settings
+    tensors = [n for n in lists if n in asked and "Tensor" in str(asked[n].annotation)]
+    if not tensors:
+        return settings
+    import torch
+
+    return settings | {name: torch.tensor(settings[name]).float() for name in tensors}
 
 
 def _built(value: Any) -> Any:

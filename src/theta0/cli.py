@@ -175,12 +175,34 @@ def one_line(error: BaseException) -> str:
             if not siblings:
                 parent = (unknown or match[1]).rpartition(".")[0]
                 return f"{match[1]}={match[2]}: {parent} is empty: choose something for it first"
+            if unknown in ("", match[1]) and (line := _addable(match[1], match[2], cause)):
+                return line
             return unknown_key(match[1], match[2], siblings, unknown)
         if match := re.match(r"Ambiguous value for argument '(.+)'", text):
             return f"{match[1]}: several values are a sweep, which -m asks for; a list is [...]"
         if match := re.match(r"Error merging override (\S+)", text):
             return f"{match[1]}: {first_line(cause)}" if cause else first_line(error)
     return first_line(error) if text else first_line(cause or error)
+
+
+def _addable(key: str, value: str, cause: BaseException | None) -> str:
+    """The line for an argument that a component's file leaves at its default: + adds it.
+
+    "" for one that the component does not have. What a class of one's own takes is not known here.
+    """
+    from theta0.config.components import COMPONENTS  # after a mistake alone: it takes its time
+
+    target = (getattr(cause, "parent_node", None) or {}).get("_target_")
+    if target is None:
+        return ""
+    shipped = [part[target] for part in COMPONENTS.values() if target in part]
+    name = key.rpartition(".")[2]
+    if not shipped:
+        return unknown_key(key, value, _siblings(cause)) + (
+            f"; another argument of {target} is added by a plus sign: +{key}={value}"
+        )
+    optional = any(isinstance(component.fields.get(name), tuple) for component in shipped)
+    return f"{key}={value}: not set yet, so add it: +{key}={value}" if optional else ""
 
 
 def _siblings(cause: BaseException | None) -> list[str]:

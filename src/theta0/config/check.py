@@ -183,6 +183,9 @@ def _check_task(plain: dict[str, Any]) -> None:
         raise ConfigError(
             "data.num_classes=null: this data set is a regression: use loss=mse metrics=regression"
         )
+    for name, term in plain["loss"].items():
+        if term["_target_"] == over_classes and (weight := term.get("weight")) is not None:
+            _check_class_weights(f"loss.{name}.weight={shown(weight)}", weight, plain["data"])
     if (path := plain["ckpt_path"]) is not None:
         if not Path(path).is_file():
             raise ConfigError(f"ckpt_path={path}: no such file")
@@ -205,6 +208,13 @@ def _check_task(plain: dict[str, Any]) -> None:
                 f"precision=16-mixed: {name} evaluates its batch several times a step, which scaled"
                 " gradients do not allow; bf16-mixed does"
             )
+
+
+def _check_class_weights(word: str, weight: list[float], data: dict[str, Any]) -> None:
+    if (classes := data.get("num_classes", len(weight))) != len(weight):
+        raise ConfigError(f"{word}: has {len(weight)} numbers, but data.num_classes={classes}")
+    if not any(weight):
+        raise ConfigError(f"{word}: must have a number greater than 0")
 
 
 def _check_installed(plain: dict[str, Any]) -> None:

@@ -216,7 +216,10 @@ COMPONENTS: dict[str, dict[str, Component]] = {
             factor=Annotated[float, Field(gt=0, lt=1)],
             patience=Annotated[int, Field(ge=0)],
             threshold=NonNegative,
+            threshold_mode=(Literal["rel", "abs"], "rel"),
+            cooldown=(Whole, 0),
             min_lr=NonNegative,
+            eps=(NonNegative, 1e-8),
         ),
     },
     "init": {
@@ -257,7 +260,12 @@ COMPONENTS: dict[str, dict[str, Component]] = {
         ),
     },
     "loss": {
-        "torch.nn.CrossEntropyLoss": Component(label_smoothing=BelowOne, **_term),
+        "torch.nn.CrossEntropyLoss": Component(
+            label_smoothing=BelowOne,
+            weight=(list[NonNegative] | None, None),
+            reduction=(Literal["mean"], "mean"),
+            **_term,
+        ),
         "theta0.losses.MSE": Component(**_term),
         "theta0.losses.L1": Component(bias_and_norm=bool, **_term),
         "theta0.losses.L2": Component(bias_and_norm=bool, **_term),
@@ -425,3 +433,7 @@ COMPONENTS: dict[str, dict[str, Component]] = {
         ),
     },
 }
+
+for _target, _optimizer in COMPONENTS["optimizer"].items():
+    if _target.startswith("torch.optim.") and _target != "torch.optim.LBFGS":
+        _optimizer.fields |= {"foreach": (bool | None, None), "maximize": (bool, False)}

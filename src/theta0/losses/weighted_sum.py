@@ -27,6 +27,11 @@ class WeightedSum(nn.Module):
         super().__init__()
         if terms.keys() != scales.keys():
             raise ValueError(f"loss: terms {', '.join(terms)}, but scales {', '.join(scales)}")
+        for term in terms.values():
+            if type(term).__module__.startswith("torch.nn."):
+                # Class weights are settings: a checkpoint without them is whole.
+                for name, buffer in term.named_buffers(recurse=False):
+                    term.register_buffer(name, buffer, persistent=False)
         self.terms = nn.ModuleDict(terms)
         self.scales = dict(scales)
         self._asks = {name: _asked(name, term) for name, term in terms.items()}

@@ -102,7 +102,8 @@ def build_optimizer(
     if fused == "auto":
         devices = {p.device.type for p in network.parameters()}
         has_kernel = devices <= FUSED.get(factory, set())  # type: ignore[call-overload]
-        fused = (has_kernel and not scaled_gradients) or None  # None: torch decides
+        wanted = has_kernel and not scaled_gradients and not settings.get("foreach")
+        fused = wanted or None  # None: torch decides
     if fused is not None:
         settings["fused"] = fused
     return factory(parameters, **settings)

@@ -265,7 +265,14 @@ def _dropout(layer: Any, x: Tensor) -> Tensor:
 
 
 def _cross_entropy(term: Any, input: Tensor, target: Tensor) -> Tensor:
-    """−Σ q log softmax(z), q = (1 − ε)·onehot(y) + ε/C, for labels y [n]; the mean over n."""
+    """−Σ q log softmax(z), q = (1 − ε)·onehot(y) + ε/C, for labels y [n]; the mean over n.
+
+    With class weights w it is −Σ w·q log softmax(z), summed over n and divided by the sum of w_y.
+    """
     log_p = functional.log_softmax(input, 1)
-    hit = functional.nll_loss(log_p, target)
-    return (1 - term.smoothing) * hit - term.smoothing * log_p.mean(1).mean()
+    hit = functional.nll_loss(log_p, target, term.weight)
+    if term.weight is None:
+        smooth = log_p.mean(1).mean()
+    else:
+        smooth = (log_p * term.weight).mean(1).sum() / term.weight[target].sum()
+    return (1 - term.smoothing) * hit - term.smoothing * smooth
