@@ -20,6 +20,7 @@ FULL = {
     "seeds": {"split": 0, "init": 1, "order": 2, "noise": 3},
     "objective": {"metric": "val/acc", "mode": "max", "value": 0.914},
     "metrics": {"val/acc": 0.914, "test/acc": 0.1 + 0.2},
+    "start": {"how": "continue", "checkpoint": "a/last.ckpt", "why": "its settings are the same"},
     "best": {"epoch": 3, "step": 220},
     "last_metrics": {"val/acc": 0.9},
     "cost": {

@@ -88,6 +88,7 @@ def go_on(
     if ended and not (earlier.status == "pruned" and new.config["pruning"] is None):
         return earlier
     new.hashes.data = earlier.hashes.data
+    new.start = earlier.start
     if earlier.cost is not None:
         new.cost = earlier.cost  # what was spent counts on
     return new

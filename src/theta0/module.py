@@ -360,6 +360,7 @@ class Module(lightning.LightningModule):
             scaled_gradients=self.trainer.precision in ("16-mixed", "bf16-mixed"),
         )
         total = self.trainer.estimated_stepping_batches
+        require_steps(self.trainer)
         if not math.isfinite(total):
             total = 0  # bounded by max_time alone: a schedule over the number of steps refuses
         scheduler = build(self.scheduler_config, optimizer=optimizer, total_steps=int(total))
@@ -429,6 +430,16 @@ def optimizer_of(
     return build_optimizer(
         factory, network, lr_scales=scales, scaled_gradients=scaled_gradients, **settings
     )
+
+
+def require_steps(trainer: lightning.Trainer) -> None:
+    """Raises ValueError where a training is about to begin that has not one step."""
+    if trainer.estimated_stepping_batches < 1:
+        raise ValueError(
+            f"not one step to train: {trainer.num_training_batches} training batches,"
+            f" trainer.max_epochs={trainer.max_epochs}, trainer.max_steps={trainer.max_steps}"
+            " (train=false evaluates θ₀)"
+        )
 
 
 def digest(state: Mapping[str, Tensor]) -> str:

@@ -118,6 +118,14 @@ class Error(_Part):
         return first_line(self.message) or self.type
 
 
+class Start(_Part):
+    """What a run did with the checkpoint of `ckpt_path`: all of it, or its weights alone."""
+
+    how: Literal["continue", "fine-tune"]
+    checkpoint: str
+    why: str
+
+
 class Result(_Part):
     """One run, from its start (`running`) to its end."""
 
@@ -132,6 +140,7 @@ class Result(_Part):
     seeds: Seeds
     objective: Objective
     metrics: Metrics = {}
+    start: Start | None = None
     best: Best | None = None
     last_metrics: Metrics = {}
     cost: Cost | None = None

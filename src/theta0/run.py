@@ -24,6 +24,7 @@ from theta0.build import build
 from theta0.callbacks import build_callback
 from theta0.checkpoints import CheckpointFiles, read_checkpoint
 from theta0.continuation import PROCESSES, go_on, locked
+from theta0.errors import shown
 from theta0.frame import check_frame
 from theta0.identity import choices_of, config_hash, resolve
 from theta0.index import index_of
@@ -33,6 +34,7 @@ from theta0.module import Diverged, Module
 from theta0.objective import direction
 from theta0.results import Best, Cost, Error, Result, write_atomically
 from theta0.signals import stoppable
+from theta0.start import load_weights, start_from
 from theta0.sweep.replay import continue_with
 from theta0.tracking import CsvLogger, finish
 
@@ -130,15 +132,15 @@ def train(folder: Path, config: dict[str, Any], result: Result, loggers: list[An
     module = Module.from_config(config)
     report = module.initialise(result.seeds.init, data)
     log.debug("θ₀:\n%s", table(report))
-    result.warnings = init_warnings(report)
+    start = start_of(folder, config, result, module, data)
+    if result.start is None or result.start.how == "continue":
+        result.warnings = init_warnings(report)
     for warning in result.warnings:
         log.warning("%s  warning: %s", result.run, warning)
     result.hashes.init = module.digest()
     if config["compile"]:
         module.network.compile()
 
-    last = folder / "checkpoints" / "last.ckpt"
-    start = str(last) if last.exists() else config["ckpt_path"]
     trainer = build_trainer(folder, config, result, start, loggers)
     result.environment = environment.describe(
         folder if trainer.is_global_zero else None, launch.devices_of(trainer)
@@ -149,6 +151,8 @@ def train(folder: Path, config: dict[str, Any], result: Result, loggers: list[An
             trainer.fit(module, data, ckpt_path=start, weights_only=True)
     finally:
         _take_stock(result, trainer, module, data)
+    if config["train"] and result.status == "running":
+        _require_trained(config, start, trainer.global_step)
 
     chosen = choose(folder, config, result, start, trainer, module, data)
     result.objective.note(result.metrics)
@@ -158,6 +162,47 @@ def train(folder: Path, config: dict[str, Any], result: Result, loggers: list[An
         result.metrics.update(tested)
     if config["trainer"]["profiler"]:
         log.info(trainer.profiler.summary())  # type: ignore[attr-defined]
+
+
+def start_of(
+    folder: Path, config: dict[str, Any], result: Result, module: Module, data: Any
+) -> str | None:
+    """The checkpoint that the trainer goes on from, if any; the run's own before `ckpt_path`.
+
+    Of a checkpoint that is fine-tuned the weights are in `module` then, in place of θ₀. What is
+    done with `ckpt_path`, and why, is noted in `result`, and said.
+    """
+    last, path = folder / "checkpoints" / "last.ckpt", config["ckpt_path"]
+    if path is None or not config["train"]:
+        return str(last) if last.exists() else path
+    if last.exists() and result.start is not None:
+        return str(last)
+    checkpoint = read_checkpoint(path)
+    result.start = start = start_from(path, checkpoint, config)
+    if last.exists():
+        return str(last)
+    what = "its weights alone, since" if start.how == "fine-tune" else "optimizer and all, since"
+    if launch.rank() == 0:
+        verb = "fine-tunes" if start.how == "fine-tune" else "continues"
+        log.info("%s  %s %s: %s %s", result.run, verb, path, what, start.why)
+    if start.how == "continue":
+        return str(path)
+    load_weights(module, data, start, checkpoint)
+    return None
+
+
+def _require_trained(config: dict[str, Any], start: str | None, steps: int) -> None:
+    """Raises ValueError where no step was done: that is no result. A checkpoint of the run's own
+    may be that of its last step."""
+    if start is not None and start != config["ckpt_path"]:
+        return
+    before = read_checkpoint(start)["global_step"] if start is not None else 0
+    if steps > before:
+        return
+    limits = {key: config["trainer"][key] for key in ("max_epochs", "max_steps", "max_time")}
+    told = ", ".join(f"trainer.{key}={shown(value)}" for key, value in limits.items())
+    done = f"ckpt_path={start}: {before} steps are done already, and " if start else ""
+    raise ValueError(f"{done}not one step was trained: {told}")
 
 
 def choose(

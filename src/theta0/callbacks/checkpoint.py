@@ -44,6 +44,8 @@ class Checkpoint(CheckpointBase):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         self.saved, self.step = time.monotonic(), trainer.global_step
+        if not self.best_path.exists():  # continues another run, whose best is in that one's folder
+            self.best = None
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *args: Any

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from theta0.config.components import COMPONENTS, Component
 from theta0.config.schema import NAMED, SINGLE, ReportConfig, TrainConfig
 from theta0.config.secrets import refuse_secrets
+from theta0.config.steps import check_steps
 from theta0.errors import ConfigError, choices, shown, unknown_key
 from theta0.frame import check_frame
 from theta0.identity import lists_of, resolve
@@ -45,6 +46,7 @@ def check(config: DictConfig, schema: type[TrainConfig] = TrainConfig) -> dict[s
                 raise ConfigError(_changes_nothing(group, name, plain[group]))
             _validate_component(f"{group}.{name}", node, COMPONENTS.get(group, {}))
     _check_task(plain)
+    check_steps(plain)
     _check_installed(plain)
     if "hydra" in config and plain["pruning"] and config.hydra.sweeper._target_ != SEARCH:
         raise ConfigError("pruning: stops runs of a search: hydra/sweeper=optuna, or search=...")

@@ -18,6 +18,7 @@ from theta0.checkpoints import read_checkpoint
 from theta0.objective import counted
 from theta0.results import Best, Result, Status
 from theta0.stacked.schedule import Scheduler
+from theta0.start import weights_of
 
 
 class Member:
@@ -87,7 +88,7 @@ class Member:
         checkpoint = self.checkpoint
         if checkpoint is None:
             return
-        self.state = _network(checkpoint)
+        self.state = weights_of(checkpoint)
         self.metrics = dict(checkpoint["metrics"])
         self.last_metrics = dict(checkpoint["metrics"])
         self.fit_seconds = checkpoint["fit_seconds"]
@@ -102,7 +103,7 @@ class Member:
             chosen = read_checkpoint(best)
             self.best = Best(epoch=chosen["epoch"], step=chosen["global_step"])
             self.best_metrics = chosen["metrics"]
-            self.best_state = _network(chosen)
+            self.best_state = weights_of(chosen)
 
     def resume_schedule(self) -> None:
         """Where a plateau schedule has come to; others depend on the step alone."""
@@ -160,10 +161,3 @@ class Member:
     def callback_states(self) -> dict[str, Any]:
         callbacks: list[lightning.Callback | None] = [self.stopper, self.keeper]
         return {c.state_key: c.state_dict() for c in callbacks if c is not None}
-
-
-def _network(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
-    """The network's state dict in a checkpoint of its run."""
-    prefix = "network."
-    found = checkpoint["state_dict"].items()
-    return {name.removeprefix(prefix): tensor for name, tensor in found if name.startswith(prefix)}

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from theta0.build import build
 from theta0.data import BatchLoader
 from theta0.metrics import EpochMetrics
-from theta0.module import not_finite
+from theta0.module import not_finite, require_steps
 from theta0.results import Error, Status
 from theta0.stacked.batches import Rows
 from theta0.stacked.loops import solo_loops
@@ -144,6 +144,7 @@ class Stack(lightning.LightningModule):
         settings = [settings_of(member.optimizer, template) for member in self.members]
         rates = [member.optimizer.param_groups[0]["lr"] for member in self.members]
         total = self.trainer.estimated_stepping_batches
+        require_steps(self.trainer)
         steps = int(total) if math.isfinite(total) else 0
         for member in self.members:
             node = member.config["scheduler"]

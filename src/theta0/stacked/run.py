@@ -113,6 +113,8 @@ class Run:
         if checkpoint is not None:
             trainer.fit_loop.load_state_dict(stacked_loops(checkpoint))
         trainer.fit(self.stack, _Places(self.stack.rows, config["data"], checkpoint))
+        if trainer.global_step == 0 and self._alive:
+            raise ValueError("not one step was trained")
         self.end(self._alive, "done")
 
     def _describe(self, device: torch.device) -> None:
