@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from scipy.optimize import brentq
 from statsmodels.api import stats as models
 from statsmodels.formula.api import ols
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import TTestPower
 from statsmodels.stats.proportion import proportion_confint
 
 pytestmark = pytest.mark.slow
@@ -242,7 +242,9 @@ def the_sentences(page, best, pairs, shares, family):
         says(share, shares[SOURCES[source]])
         assert (family[source] < 0.05) == (source not in of_variance.partition("not signif")[2])
     few = next(caveat["text"] for caveat in page["caveats"] if caveat["kind"] == "few")
-    found = TTestPower().solve_power(nobs=5, power=0.8, alpha=ALPHA)
+    spread = np.sqrt(stats.chi2.ppf((np.arange(20_000) + 0.5) / 20_000, 4) / 4)
+    beyond = SIMULTANEOUS * np.sqrt(5) * spread
+    found = brentq(lambda d: stats.norm.sf(beyond - d * np.sqrt(5)).mean() - 0.8, 0, 20)
     says(few, sum(p >= 0.05 for _, p in pairs), len(pairs), 5, TESTS, found, 80)
 
 
