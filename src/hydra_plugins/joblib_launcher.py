@@ -29,13 +29,15 @@ class JoblibLauncher(SweepLauncher):
         """What each worker has in its environment: its GPUs, and its share of the cores."""
         from joblib import cpu_count
 
+        from theta0.config import processes_of
         from theta0.launchers import gpus
 
         each, workers = self.options["gpus"], self.options["n_jobs"]
         on_cpu = self.config.trainer.get("accelerator") == "cpu"
         there = [] if on_cpu or not each else gpus.visible()
         if workers is None:
-            workers = len(there) // each if there else cpu_count() // self.config.threads
+            needed = self.config.threads * processes_of(self.config.trainer)
+            workers = len(there) // each if there else cpu_count() // needed
             workers = max(1, workers)
         cores = os.environ.get("OMP_NUM_THREADS", str(max(1, cpu_count() // workers)))
         return [{"OMP_NUM_THREADS": cores} | share for share in gpus.shares(there, each, workers)]

@@ -50,21 +50,33 @@ class RayLauncher(SweepLauncher):
             os.environ.setdefault(f"RAY_{name}", value)
         import ray
 
+        from theta0.ancestors import named
+        from theta0.config import usable_cores
         from theta0.signals import kept
 
+        here = {}
+        if self.options["address"] == "local":
+            here["num_cpus"] = usable_cores()
+            self.sweep.above = named()
         if not ray.is_initialized():
             with kept():
-                ray.init(self.options["address"], include_dashboard=False, logging_level="ERROR")
+                ray.init(
+                    self.options["address"], include_dashboard=False, logging_level="ERROR", **here
+                )
         return ray
 
     def resources(self, there: dict[str, float]) -> dict[str, Any]:
         """What Ray sets aside for each job of what is there, and how often it tries again."""
+        from theta0.config import processes_of
+
         cpus, gpus = self.options["num_cpus"], self.options["num_gpus"]
+        if cpus is None:
+            cpus = self.config.threads * processes_of(self.config.trainer)
         if gpus is None:
             wanted = self.config.trainer.get("accelerator") != "cpu"
             gpus = 1 if wanted and there.get("GPU") else 0
         return {
-            "num_cpus": self.config.threads if cpus is None else cpus,
+            "num_cpus": cpus,
             "num_gpus": gpus,
             "max_retries": self.options["retries"],
         }

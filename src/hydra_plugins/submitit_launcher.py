@@ -88,6 +88,16 @@ class SlurmLauncher(SubmititLauncher):
 class LocalLauncher(SubmititLauncher):
     """Options and their defaults are in configs/hydra/launcher/submitit_local.yaml."""
 
+    def do(self, jobs: "list[Job]") -> list[JobReturn]:
+        """As many at a time as there are cores; they end with this process."""
+        from theta0.ancestors import named
+        from theta0.config import processes_of, usable_cores
+
+        self.sweep.above = named()
+        most = max(1, usable_cores() // processes_of(self.config.trainer))
+        batches = [jobs[i : i + most] for i in range(0, len(jobs), most)]
+        return [returned for batch in batches for returned in super(LocalLauncher, self).do(batch)]
+
     def submit(self, jobs: "list[Job]", folder: Path) -> list[Any]:
         from submitit import LocalExecutor
 

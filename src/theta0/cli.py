@@ -21,6 +21,7 @@ from hydra.errors import (
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from theta0.ancestors import end_with
 from theta0.compat import start_hydra_faster
 from theta0.errors import ConfigError, choices, first_line, unknown_key
 from theta0.frame import refuse_words
@@ -54,6 +55,8 @@ def main(task: Callable[[], Any], verbatim: Sequence[str] = ()) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a locale's encoding may lack θ
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # one of torchrun's, in a session of its own
+        end_with(os.getppid())
     load_dotenv(".env")
     register_resolvers()
     start_hydra_faster()

@@ -3,12 +3,20 @@
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+
+from theta0 import ancestors
+from theta0.config import check_trainer
+
+RENDEZVOUS = 120.0
+"""Seconds that the processes of a run wait for each other at the start; torch would wait 30 minutes
+for a process that is lost."""
 
 
 def joined() -> bool:
@@ -44,6 +52,28 @@ def local_processes(trainer: dict[str, Any]) -> int:
     return max(1, torch.cuda.device_count()) if wants_gpu else 1
 
 
+def meet() -> None:
+    """Wait until all processes that torchrun started for the run are here.
+
+    What they wait for later, such as a checkpoint that is being written, may take longer.
+    Raises TimeoutError naming those that have not come in RENDEZVOUS seconds.
+    """
+    if not (TorchElasticEnvironment.detect() and world_size() > 1):
+        return
+    patience = timedelta(seconds=RENDEZVOUS)
+    store, rank, world = next(torch.distributed.rendezvous("env://", timeout=patience))
+    everyone = [f"theta0/{other}" for other in range(world)]
+    store.set(everyone[rank], "here")
+    try:
+        store.wait(everyone, patience)
+    except RuntimeError:
+        missing = [n for n, key in enumerate(everyone) if not store.check([key])]
+        raise TimeoutError(
+            f"of {world} processes {', '.join(map(str, missing))} did not come within"
+            f" {RENDEZVOUS:.0f} s"
+        ) from None
+
+
 def devices_of(trainer: lightning.Trainer) -> list[torch.device]:
     """The devices that the run's processes on this machine use."""
     return getattr(trainer.strategy, "parallel_devices", None) or [trainer.strategy.root_device]
@@ -52,12 +82,15 @@ def devices_of(trainer: lightning.Trainer) -> list[torch.device]:
 def torchrun(folder: Path, config: dict[str, Any], processes: int, show: bool) -> int:
     """Execute the run of `folder` on `processes` processes of each node; returns the exit code.
 
-    `python -m theta0.run FOLDER` reads the folder's resolved configuration, so nothing of this
+    `python -m theta0.rank FOLDER` reads the folder's resolved configuration, so nothing of this
     process's command line is run again. With `show` the processes may draw on the terminal;
     otherwise what they say on stderr goes to run.log.
     """
+    check_trainer(config["trainer"])  # a stranger's run, or one in a job of SLURM
     nodes = config["trainer"]["num_nodes"]
-    command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}"]
+    command = [sys.executable, "-m", "theta0.agent", f"--nproc-per-node={processes}"]
+    waits = [f"{kind}_timeout={RENDEZVOUS:.0f}" for kind in ("join", "read")]
+    command += [f"--rdzv-conf={','.join(waits)}"]
     if nodes == 1:
         command += ["--standalone"]
     elif config["rendezvous"] is None:
@@ -68,9 +101,10 @@ def torchrun(folder: Path, config: dict[str, Any], processes: int, show: bool) -
     else:
         command += [f"--nnodes={nodes}", "--rdzv-backend=c10d"]
         command += [f"--rdzv-endpoint={config['rendezvous']}", f"--rdzv-id={folder.name}"]
-    command += ["-m", "theta0.run", str(folder)]
+    command += ["-m", "theta0.rank", str(folder)]
     source = str(Path(__file__).parents[1])
     environment = os.environ | {
+        **ancestors.named(),
         "PYTHONPATH": os.pathsep.join([source, *filter(None, [os.environ.get("PYTHONPATH")])]),
         "OMP_NUM_THREADS": str(config["threads"]),
     }

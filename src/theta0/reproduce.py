@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from theta0 import packages
+from theta0.config import check_trainer
 from theta0.continuation import differing
 from theta0.errors import ConfigError
 from theta0.identity import resolve
@@ -38,6 +39,7 @@ def reproduce(config: Any) -> bool:
         raise ConfigError(f"run: {folder} is {first.status}: there is no end to compare with")
     if (target / "result.json").exists():
         raise ConfigError(f"folder={target}: holds a run already")
+    check_trainer(first.config["trainer"])
 
     second = run_again(first, target, asked["paths"], asked["rendezvous"])
     console = Console()

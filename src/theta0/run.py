@@ -127,6 +127,7 @@ def execute(folder: Path, config: dict[str, Any], result: Result) -> None:
 def train(folder: Path, config: dict[str, Any], result: Result, loggers: list[Any]) -> None:
     """θ₀, fit, and one look at the test rows at the checkpoint that validation chose."""
     environment.apply(config["threads"])
+    launch.meet()
     seeds.seed_global(result.seeds.init, "constructor")
     data = build(config["data"])
     module = Module.from_config(config)
@@ -477,7 +478,3 @@ def main(folder: Path) -> int:
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     return 1 if result.status == "failed" else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))

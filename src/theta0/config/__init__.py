@@ -9,6 +9,7 @@ from theta0.config.check import (
     measured,
 )
 from theta0.config.components import COMPONENTS
+from theta0.config.processes import check_trainer, processes_of, usable_cores
 from theta0.config.schema import InspectConfig, ReportConfig, TrainConfig
 
 __all__ = [
@@ -21,5 +22,8 @@ __all__ = [
     "check_lists",
     "check_plugins",
     "check_report",
+    "check_trainer",
     "measured",
+    "processes_of",
+    "usable_cores",
 ]

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel, ValidationError
 
 from theta0.config.components import COMPONENTS, Component
+from theta0.config.processes import check_processes
 from theta0.config.schema import NAMED, SINGLE, ReportConfig, TrainConfig
 from theta0.config.secrets import refuse_secrets
 from theta0.config.steps import check_steps
@@ -48,6 +49,8 @@ def check(config: DictConfig, schema: type[TrainConfig] = TrainConfig) -> dict[s
     _check_task(plain)
     check_steps(plain)
     _check_installed(plain)
+    launcher = OmegaConf.to_container(config.hydra.launcher) if "hydra" in config else None
+    check_processes(plain, launcher)  # type: ignore[arg-type]
     if "hydra" in config and plain["pruning"] and config.hydra.sweeper._target_ != SEARCH:
         raise ConfigError("pruning: stops runs of a search: hydra/sweeper=optuna, or search=...")
     return plain

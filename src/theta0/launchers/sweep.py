@@ -15,6 +15,7 @@ from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from theta0.ancestors import end_with_those_in
 from theta0.continuation import locked
 from theta0.errors import ConfigError
 from theta0.identity import config_hash, register_resolvers, resolve
@@ -46,6 +47,8 @@ class Sweep:
         self.context, self.task, self.config = context, task, config
         self.singletons = Singleton.get_state()
         self.folder = Path.cwd()
+        self.above: dict[str, str] = {}
+        """Of processes on this machine with which those that do the jobs end; see `ancestors`."""
         self.name = uuid.uuid4().hex
 
     @property
@@ -67,6 +70,7 @@ class Sweep:
 
     def enter(self) -> None:
         """Make a process that knows nothing of the sweep one of its own."""
+        end_with_those_in(self.above)
         os.chdir(self.folder)
         load_dotenv(".env")
         Singleton.set_state(self.singletons)

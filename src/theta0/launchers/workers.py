@@ -18,6 +18,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import cloudpickle
 from joblib.externals.loky.backend.process import LokyProcess
 
+from theta0.ancestors import end_with_ancestors, named
 from theta0.signals import unheard
 
 Task = TypeVar("Task")
@@ -62,7 +63,8 @@ class Worker:
             self.end()
         if self.process is None:
             self.pipe, its_end = Pipe()
-            self.process = LokyProcess(target=_serve, args=(its_end,), env=self.environment)
+            environment = self.environment | named()
+            self.process = LokyProcess(target=_serve, args=(its_end,), env=environment)
             with unheard():
                 self.process.start()
             its_end.close()
@@ -154,6 +156,7 @@ class Workers(Generic[Task, Done]):
 
 def _serve(pipe: Connection) -> None:
     """In a worker: a task after another, until its sweep's process says so, or dies."""
+    end_with_ancestors()
     tasks: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
     busy = threading.Event()
 
