@@ -229,11 +229,11 @@ def test_the_heat_map_tells_the_means(page, report, table):
     heat = page.heat()
     for _, arm in report.statistics.arms.iterrows():
         value, interval, n, *ends = heat[arm["init"], arm["optimizer"]]
-        assert value.removesuffix(" best") == f"{100 * arm['mean']:.1f}"
+        assert value.removesuffix(" highest") == f"{100 * arm['mean']:.1f}"
         assert interval == f"[{100 * arm['mean_low']:.1f}, {100 * arm['mean_high']:.1f}]"
         assert n == f"n = 5 · lr {arm['optimizer.lr']:g}"
         assert ends == []
-        assert value.endswith(" best") == (arm["mean"] == report.statistics.arms["mean"].max())
+        assert value.endswith(" highest") == (arm["mean"] == report.statistics.arms["mean"].max())
 
 
 def test_cells_of_the_heat_map_are_as_high_as_their_row(page):
@@ -272,7 +272,7 @@ def test_a_filter_by_values_and_what_is_computed_anew(page, table):
     for (init, optimizer), (value, interval, n, *ends) in page.heat().items():
         values = 100 * done[(done["init"] == init) & (done["optimizer"] == optimizer)]["test/acc"]
         half = {3: 4.302653, 4: 3.182446}[len(values)] * values.std() / np.sqrt(len(values))
-        assert value.removesuffix(" best") == f"{values.mean():.1f}"
+        assert value.removesuffix(" highest") == f"{values.mean():.1f}"
         assert interval == f"[{values.mean() - half:.1f}, {values.mean() + half:.1f}]"
         assert n == f"n = {len(values)} · lr 0.1"
         lost = {"he": ["⚠ 1 diverged"], "xavier": ["⚠ 1 failed"]}[init]

@@ -148,8 +148,9 @@ def test_few_seeds(made_up_study):
         return [c.text for c in caveats(study, analyse(study)) if c.kind == "few"]
 
     assert few() == [
-        "1 of 1 comparisons are not significant. With n = 5 pairs one of 1.7 standard deviations is"
-        " found four times of five; smaller ones need more seeds."
+        "1 of 1 comparisons are not significant. With n = 5 pairs and p corrected for 1 test, a"
+        " difference of 1.7 standard deviations would be detected with 80 % power, and smaller ones"
+        " need more seeds."
     ]
     effect, t = 1.68 * np.sqrt(5), stats.t.ppf(0.975, 4)
     power = stats.nct.sf(t, 4, effect) + stats.nct.cdf(-t, 4, effect)
@@ -158,7 +159,8 @@ def test_few_seeds(made_up_study):
     fewer, says = few("seed < 3")
     assert fewer.startswith("2 of 2 combinations have fewer than 5 runs that are done")
     assert says == (
-        "1 of 1 comparisons are not significant. With n = 3 pairs hardly any difference is."
+        "1 of 1 comparisons are not significant. With n = 3 pairs and p corrected for 1 test,"
+        " hardly any difference would be detected."
     )
 
 

@@ -7,9 +7,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
 
 from theta0.report.statistics import analyse
-from theta0.report.statistics.comparisons import compare, holm
+from theta0.report.statistics.comparisons import compare, select
+from theta0.report.statistics.family import correct, holm
+from theta0.report.statistics.limits import limits
 from theta0.report.study import SEEDS, read
 
 DIFFERENCES = [0.010, 0.020, 0.015, 0.005, 0.025, 0.012]
@@ -37,9 +40,10 @@ def test_pairs_of_seeds(made_up_study):
     he = [two_inits({"init": "he"}, seed) for seed in range(6)]
     xavier = [two_inits({"init": "xavier"}, seed) for seed in range(6)]
     assert row["p"] == pytest.approx(stats.ttest_rel(he, xavier).pvalue)
-    assert row["p_holm"] == row["p"]
+    assert row["p_corrected"] == row["p"]  # the only test
     assert row["differs"]
-    assert 0 < row["low"] < row["difference"] < row["high"]
+    student = stats.ttest_rel(he, xavier).confidence_interval()
+    assert (row["low"], row["high"]) == pytest.approx((student.low, student.high))
     # Wilson: (p + z²/2n ± z √(p(1−p)/n + z²/4n²)) / (1 + z²/n) with p = 1
     z = stats.norm.ppf(0.975)
     assert row["probability"] == 1
@@ -118,21 +122,79 @@ def test_equal_differences_have_no_t(made_up_study):
 def test_one_seed_compares_nothing(made_up_study):
     (row,) = rows(made_up_study(two_inits, init=["he", "xavier"], seeds=[1])).to_dict("records")
     assert row["n"] == 1
-    assert np.isnan([row["p"], row["p_holm"], row["low"], row["effect"]]).all()
+    assert np.isnan([row["p"], row["p_corrected"], row["low"], row["effect"]]).all()
     assert not row["differs"]
 
 
-def test_holms_correction_is_over_the_rows_of_a_factor(made_up_study):
+def test_all_that_the_report_tests_is_one_family(made_up_study):
+    """15 pairs of 6 arms, of which 9 are in the table, and three sources of variance."""
     rng = np.random.default_rng(0)
     folder = made_up_study(
         lambda cell, seed: rng.normal(), init=["he", "xavier", "zeros"], optimizer=["adam", "sgd"]
     )
-    table = rows(folder)
+    statistics = analyse(read([folder]))
+    table = statistics.comparisons
     assert table["factor"].value_counts().to_dict() == {"init": 6, "optimizer": 3}
-    for _, part in table.groupby("factor"):
-        p = np.sort(part["p"])
-        holm = np.minimum(np.maximum.accumulate(p * np.arange(len(p), 0, -1)), 1)
-        np.testing.assert_allclose(np.sort(part["p_holm"]), holm)
+    shares = statistics.effects.set_index("source")
+    sources = ["optimizer", "init", "optimizer × init"]
+    assert shares[["p", "p_corrected"]].drop(sources).isna().all(axis=None)
+    p = [*statistics.pairs["p"], *shares.loc[sources, "p"]]
+    assert len(p) == statistics.tests == 15 + 3
+    expected = multipletests(p, method="holm")[1]
+    np.testing.assert_allclose(statistics.pairs["p_corrected"], expected[:15])
+    np.testing.assert_allclose(shares.loc[sources, "p_corrected"], expected[15:])
+    assert set(table["p_corrected"].round(12)) <= set(statistics.pairs["p_corrected"].round(12))
+    row = table.iloc[0]
+    half = stats.t.ppf(1 - 0.05 / 18 / 2, 4) * row["error"]
+    assert (row["low"], row["high"]) == pytest.approx(
+        (row["difference"] - half, row["difference"] + half)
+    )
+    wilson = proportion_confint(row["wins"], 5, alpha=0.05 / 18, method="wilson")
+    assert (row["probability_low"], row["probability_high"]) == pytest.approx(wilson)
+
+
+def test_a_pair_is_seen_from_either_side(made_up_study):
+    """The table's order of levels is not that of the pairs, whose better side stands first."""
+    folder = made_up_study(two_inits, init=["he", "xavier"], seeds=range(6))
+    pairs = analyse(read([folder])).pairs
+    (there,), (back,) = (select(pairs, [pair]).to_dict("records") for pair in ((0, 1), (1, 0)))
+    assert (back["first"], back["second"]) == (there["second"], there["first"])
+    assert (back["low"], back["high"]) == (-there["high"], -there["low"])
+    assert (back["wins"], there["wins"], back["probability_high"]) == (
+        0, 6, pytest.approx(1 - there["probability_low"]),
+    )  # fmt: skip
+    assert back["p"] == there["p"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "found"),
+    [
+        ("test/acc", [0.2, 0.9], (0, 1)),
+        ("test/acc_robust", [0.2], (0, 1)),
+        ("val/f1.cat", [0.2], (0, 1)),
+        ("test/acc", [20.0, 90.0], (-np.inf, np.inf)),  # in percent
+        ("test/loss_mse", [0.0, 3.0, np.nan], (0, np.inf)),
+        ("test/loss", [-0.1, 3.0], (-np.inf, np.inf)),
+        ("test/cor", [0.1], (-np.inf, np.inf)),
+    ],
+)
+def test_limits_of_a_metric(metric, values, found):
+    assert limits(metric, values) == found
+
+
+def test_intervals_end_where_the_metric_does(made_up_study):
+    """Of two seeds Student's interval of an accuracy would go from −37 to 100 %."""
+    values = {("he", 0): 0.37, ("he", 1): 0.26, ("xavier", 0): 0.99, ("xavier", 1): 0.4}
+    folder = made_up_study(
+        lambda cell, seed: values[cell["init"], seed], init=["he", "xavier"], seeds=[0, 1]
+    )
+    statistics = analyse(read([folder]))
+    assert statistics.arms["mean_low"].min() == 0
+    assert statistics.arms["mean_high"].max() == 1
+    assert statistics.pairs[["low", "high"]].to_numpy().tolist() == [[-1, 1]]
+    losses = analyse(read([folder], metric="val/loss", mode="min"))
+    assert losses.arms["mean_low"].min() == 0
+    assert losses.arms["mean_high"].max() > 1
 
 
 def test_levels_are_compared_where_all_else_is_equal(made_up_study):
@@ -217,9 +279,9 @@ def test_each_problem_has_its_leading(made_up_study):
 
 @pytest.mark.parametrize("n", [5, 10, 20])
 def test_intervals_of_differences_hold_them_95_times_of_100(made_up_study, n):
-    """1,000 pairs of arms, one really 0.1 better; what seeds bring is far more, and shared."""
+    """300 pairs of arms, one really 0.1 better; what seeds bring is far more, and shared."""
     rng = np.random.default_rng(2)
-    pairs = 1000
+    pairs = 300
     scores = 0.05 * rng.normal(size=(pairs, 2, n)) + rng.normal(size=(pairs, 1, n))
     scores[:, 0] += 0.1
     cell, seed = np.divmod(np.arange(2 * pairs * n), n)
@@ -228,8 +290,14 @@ def test_intervals_of_differences_hold_them_95_times_of_100(made_up_study, n):
         read([made_up_study(seeds=[0])]), runs=runs.assign(**dict.fromkeys(SEEDS, seed))
     )
     arms = pd.DataFrame({"cell": np.arange(2 * pairs).astype(str)})
-    table = compare(study, arms, [(2 * pair, 2 * pair + 1) for pair in range(pairs)])
+    compared = compare(study, arms, [(2 * pair, 2 * pair + 1) for pair in range(pairs)])
+    nothing = pd.DataFrame({"source": [], "p": []})
+    # Each by itself, as in a report of one test.
+    parts = [correct(compared.iloc[[i]].copy(), nothing, (-1, 1))[0] for i in range(pairs)]
+    table = pd.concat(parts)
     assert 0.92 <= table["low"].le(0.1).mul(table["high"].ge(0.1)).mean() <= 0.98
+    together, _ = correct(compared, nothing, (-1, 1))
+    assert (together["low"].le(0.1) & together["high"].ge(0.1)).mean() > 0.999
     if n == 20:  # wins are shared out as 0.1 over √2 · 0.05 says
         truth = stats.norm.cdf(0.1 / (np.sqrt(2) * 0.05))
         held = table["probability_low"].le(truth) & table["probability_high"].ge(truth)

@@ -4,6 +4,7 @@ Every number on its page is computed here once more: from results.csv, in a few 
 each part of the page, and for the times to target from the runs' metrics.csv.
 """
 
+import itertools
 import json
 import re
 import shlex
@@ -13,10 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from scipy.optimize import brentq
 from statsmodels.api import stats as models
 from statsmodels.formula.api import ols
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import TTestPower
 from statsmodels.stats.proportion import proportion_confint
 
 pytestmark = pytest.mark.slow
@@ -34,6 +35,13 @@ SOURCES = {
 }  # fmt: skip
 STUDENT = stats.t.ppf(0.975, 4) / np.sqrt(5)
 """Half an interval of five seeds, in standard deviations."""
+
+TESTS = 15 + 3
+"""Pairs of the six combinations, and sources of variance: all that the report corrects for."""
+
+ALPHA = 0.05 / TESTS
+SIMULTANEOUS = stats.t.isf(ALPHA / 2, 4) / np.sqrt(5)
+"""The same where all intervals of differences are to hold at once."""
 
 
 def test_every_number_on_the_page(in_process, tmp_path):
@@ -61,10 +69,11 @@ def test_every_number_on_the_page(in_process, tmp_path):
     told_of_cells(of_arms, best, runs)
     told_in_the_grid(grid, best)
     the_heat_map(page["cells"], cells)
-    pairs = told_of_pairs(of_pairs, chosen)
-    shares = told_of_effects(of_effects, chosen)
+    corrected = family(chosen)
+    pairs = told_of_pairs(of_pairs, chosen, corrected)
+    shares = told_of_effects(of_effects, chosen, corrected)
     told_of_times(of_times, chosen, tmp_path / "logs/mnist5k")
-    the_sentences(page, best, pairs, shares)
+    the_sentences(page, best, pairs, shares, corrected)
     the_recommendation(page["recommendations"], best, chosen)
 
 
@@ -86,10 +95,25 @@ def says_p(text, p):
 def paired(a, b):
     """Of values by seed: (difference, low, high), (probability, low, high), p."""
     d = a - b
-    half = STUDENT * d.std()
+    half = SIMULTANEOUS * d.std()
     wins = (d > 1e-9).sum() + (abs(d) < 1e-9).sum() / 2
-    chance = (wins / 5, *proportion_confint(wins, 5, method="wilson"))
+    chance = (wins / 5, *proportion_confint(wins, 5, alpha=ALPHA, method="wilson"))
     return (d.mean(), d.mean() - half, d.mean() + half), chance, stats.ttest_rel(a, b).pvalue
+
+
+def analysis_of_variance(chosen):
+    frame = chosen.rename(columns={"test/acc": "y"})
+    return models.anova_lm(ols("y ~ C(optimizer) * C(init) + C(seed)", frame).fit(), typ=2)
+
+
+def family(chosen):
+    """Corrected p of each pair of combinations, by its sides in any order, and of each source."""
+    wide, anova = by_seed(chosen), analysis_of_variance(chosen)
+    p = {frozenset(pair): paired(*(wide[side] for side in pair))[2]
+         for pair in itertools.combinations(wide.columns, 2)}  # fmt: skip
+    p |= {s: anova.loc[SOURCES[s], "PR(>F)"] for s in list(SOURCES)[:3]}
+    assert len(p) == TESTS
+    return dict(zip(p, multipletests(list(p.values()), method="holm")[1], strict=True))
 
 
 def by_seed(chosen):
@@ -133,7 +157,7 @@ def the_heat_map(told, cells):
         assert (high - mean, mean - low) == pytest.approx((STUDENT * cell["std"],) * 2)
 
 
-def told_of_pairs(table, chosen):
+def told_of_pairs(table, chosen, family):
     """Returns the differences with their intervals, and their corrected p."""
     wide, pairs = by_seed(chosen), []
     for factor in METHOD:
@@ -143,7 +167,7 @@ def told_of_pairs(table, chosen):
             for _, a, b, optimizer, init, *_ in rows
         ]
         found = [paired(wide[a], wide[b]) for a, b in sides]
-        corrected = multipletests([p for *_, p in found], method="holm")[1]
+        corrected = [family[frozenset(pair)] for pair in sides]
         for row, (difference, chance, _), p in zip(rows, found, corrected, strict=True):
             says(row[5], *difference)
             says(row[6], *chance)
@@ -154,10 +178,9 @@ def told_of_pairs(table, chosen):
     return pairs
 
 
-def told_of_effects(table, chosen):
+def told_of_effects(table, chosen, family):
     """Returns the shares of the variance, in percent."""
-    frame = chosen.rename(columns={"test/acc": "y"})
-    anova = models.anova_lm(ols("y ~ C(optimizer) * C(init) + C(seed)", frame).fit(), typ=2)
+    anova = analysis_of_variance(chosen)
     shares = 100 * anova["sum_sq"] / anova["sum_sq"].sum()
     assert [row[0] for row in table["rows"]] == list(SOURCES)
     for source, share, freedom, f, p in table["rows"]:
@@ -165,7 +188,10 @@ def told_of_effects(table, chosen):
         says(f"{share} {freedom}", shares[SOURCES[source]], line["df"])
         if source != "residual":
             says(f, line["F"])
-            says_p(p, line["PR(>F)"])
+        if source in family:
+            says_p(p, family[source])
+        else:
+            assert p == "–"
     return shares
 
 
@@ -188,21 +214,38 @@ def told_of_times(table, chosen, study):
 # ---------------------------------------------------------------------------------------- sentences
 
 
-def the_sentences(page, best, pairs, shares):
+def of_mean(cell):
+    """The mean, the ends of its own interval, and n."""
+    return *(100 * (cell["mean"] + end * STUDENT * cell["std"]) for end in (0, -1, 1)), 5
+
+
+def the_sentences(page, best, pairs, shares, family):
     top = best.loc[best["mean"].idxmax()]
     first, inits, optimizers, of_variance = page["findings"]
-    says(first, *(100 * (top["mean"] + end * STUDENT * top["std"]) for end in (0, -1, 1)), 5)
-    told = re.findall(r"by ([^,]* \[[^]]*\]), n = 5 seeds", inits + optimizers)
+    says(first.replace("95 %", ""), *of_mean(top))
+    told = re.findall(
+        r"([\d.]+) points(?: in favour of \w+(?: over \w+)?,)? \(?simultaneous 95 % CI"
+        r" ([−\d.]+)(?:–| to )([−\d.]+), n = 5 seeds, corrected p (?:= |< )([\d.]+)",
+        inits + optimizers,
+    )
     assert len(told) == (inits + optimizers).count("n = ") > 4
     for text in told:  # from the better side, whichever it is
-        numbers = np.array(re.findall(r"-?[\d.]+", text.replace("−", "-")), float)
-        sides = [s for (m, low, high), _ in pairs for s in ((m, low, high), (-m, -high, -low))]
+        numbers = np.array([number.replace("−", "-") for number in text], float)
+        sides = [
+            (*side, max(p, 0.001))
+            for (m, low, high), p in pairs
+            for side in ((m, low, high), (-m, -high, -low))
+        ]
         assert np.abs(np.array(sides) - numbers).max(axis=1).min() <= 0.0501, text
-    without_p = re.sub(r" \(p [^)]*\)", "", of_variance)
-    says(without_p, *(shares[SOURCES[s]] for s in ("init", "optimizer", "optimizer × init")))
+    for source, words in {"init": "init", "optimizer": "optimizer"}.items():
+        share = re.search(rf"the {words}(?: accounts)?(?: for)? (\d+) %", of_variance)[1]
+        says(share, shares[SOURCES[source]])
+        assert (family[source] < 0.05) == (source not in of_variance.partition("not signif")[2])
     few = next(caveat["text"] for caveat in page["caveats"] if caveat["kind"] == "few")
-    found = TTestPower().solve_power(nobs=5, power=0.8, alpha=0.05 / 6)  # six pairs of inits
-    says(few, sum(p >= 0.05 for _, p in pairs), len(pairs), 5, found)
+    spread = np.sqrt(stats.chi2.ppf((np.arange(20_000) + 0.5) / 20_000, 4) / 4)
+    beyond = SIMULTANEOUS * np.sqrt(5) * spread
+    found = brentq(lambda d: stats.norm.sf(beyond - d * np.sqrt(5)).mean() - 0.8, 0, 20)
+    says(few, sum(p >= 0.05 for _, p in pairs), len(pairs), 5, TESTS, found, 80)
 
 
 def the_recommendation(recommendations, best, chosen):
@@ -210,11 +253,14 @@ def the_recommendation(recommendations, best, chosen):
     ranked = best.sort_values("selection", ascending=False, kind="stable")
     (use, cell), (second, next_cell), *_ = ranked.iterrows()
     assert told["choice"] == f"{use[0]} + {use[1]} (optimizer.lr={use[2]:g})"
-    on_validation, on_test, against = told["evidence"]
+    on_validation, on_test, against, ahead = told["evidence"]
     says(on_validation, 100 * cell["selection"])
     tied = np.isclose(cell["selection"], next_cell["selection"], rtol=1e-9)
     assert (f"best on validation with {second[0]} + {second[1]}" in on_validation) == tied
-    says(on_test, *(100 * (cell["mean"] + end * STUDENT * cell["std"]) for end in (0, -1, 1)), 5)
+    says(on_test.replace("95 %", ""), *of_mean(cell))
     wide = by_seed(chosen)
     (mean, low, high), chance, _ = paired(wide[use[:2]], wide[second[:2]])
-    says(against, *((mean, low, high) if mean >= 0 else (-mean, -high, -low)), 5, *chance)
+    numbers = (mean, low, high) if mean >= 0 else (-mean, -high, -low)
+    p = family(chosen)[frozenset([use[:2], second[:2]])]
+    says(against.replace("95 %", ""), *numbers, 5, max(p, 0.001))
+    says(ahead.replace("95 %", ""), 5 * chance[0], 5, *chance)

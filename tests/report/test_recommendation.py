@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import re
 import shlex
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from scipy import stats
 
 from theta0.identity import choices_of, config_hash, register_resolvers, resolve
 from theta0.report.recommendation import recommend
@@ -56,12 +58,17 @@ def test_a_clear_case(made_up_study, recommended):
     assert (found.choice, found.sure, found.doubts, found.next) == (
         "sgd + he (optimizer.lr=0.1)", "high", [], [],
     )  # fmt: skip
-    validation, test, against = found.evidence
+    validation, test, against, ahead = found.evidence
     assert validation.startswith("the best on validation, val/acc ")
     assert test.startswith("test/acc 79.9")
-    assert test.endswith("n = 10 seeds")
-    assert "better than " in against
-    assert "better on a seed with probability 1.00 [0.72, 1.00]" in against
+    assert test.endswith("uncorrected, n = 10 seeds)")
+    assert re.match(
+        r"outperforms \w+ \+ \w+, the next on validation, by .*corrected p < 0", against
+    )
+    # Wilson's, of 6 pairs and 3 sources of variance: n / (n + z²)
+    z = stats.norm.isf(0.025 / 9)
+    low = f"{10 / (10 + z**2):.2f}"
+    assert ahead == (f"ahead on 10 of 10 seeds (probability 1.00, simultaneous 95 % CI {low}–1.00)")
     assert found.lines[1] == "Confidence: high."
     assert found.result.choices["init"] == "he"
     assert found.result.config["seed"] == 0
@@ -76,8 +83,9 @@ def test_validation_chooses_and_the_test_rows_may_doubt(made_up_study, recommend
     assert found.choice == "adam + he"
     assert found.sure == "low"
     assert found.doubts == ["adam + xavier is significantly better on test/acc"]
-    assert "worse than adam + xavier, the next on validation, by 5" in found.evidence[2]
-    assert "better on a seed with probability 0.00" in found.evidence[2]
+    behind, ahead = found.evidence[2:]
+    assert behind.startswith("is outperformed by adam + xavier, the next on validation, by 5")
+    assert ahead.startswith("ahead on 0 of 10 seeds (probability 0.00, ")
 
 
 def test_what_to_try_next(made_up_study, recommended):
@@ -105,7 +113,7 @@ def test_what_to_try_next(made_up_study, recommended):
     ]
     rate, seeds, time, failed = found.next
     assert rate == "a larger optimizer.lr, such as optimizer.lr=1"
-    assert "which tell it from adam + xavier four times of five" in seeds
+    assert "would detect a difference from adam + xavier of the size observed with 80 %" in seeds
     assert time.startswith("adam + xavier, if time matters: ")
     assert time.endswith("in 0.50 of the time")
     assert failed == "the 15 failed runs once more: the same command with rerun=failed"

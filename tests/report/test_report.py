@@ -45,7 +45,7 @@ def test_a_study_is_named_by_its_folder_or_its_name(made_up_study, report, tmp_p
     ran = report(f"study={study}")
     assert (ran.code, ran.err) == (0, "")
     lines = ran.out.splitlines()
-    assert lines[0].startswith("The best test/acc is that of ")
+    assert lines[0].startswith("Highest mean test/acc: ")
     assert any(line.startswith("Use ") for line in lines)
     assert any(line.startswith("Confidence: ") for line in lines)
     assert lines[-1] == "everything is in logs/first/report"
@@ -220,7 +220,7 @@ def test_the_end_of_a_sweep_reports(in_process, tmp_path):
     assert len(pd.read_csv(folder / "results.csv")) == 4
     assert len(pd.read_parquet(folder / "results.parquet")) == 4
     assert (folder / "report" / "finding.md").exists()
-    assert "The best test/acc is that of adam + " in ran.out
+    assert "Highest mean test/acc: adam + " in ran.out
     assert "tables and more are in logs/s/report\n" in ran.out
 
     # And its recommendation is ready to run.

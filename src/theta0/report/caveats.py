@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
-from statsmodels.stats.power import TTestPower
 
 from theta0.report.statistics import Statistics
 from theta0.report.statistics.bootstrap import FEWEST
-from theta0.report.statistics.comparisons import ALPHA
+from theta0.report.statistics.family import ALPHA
+from theta0.report.statistics.power import detectable
 from theta0.report.study import SEEDS, Study
 from theta0.report.words import listed, name
 from theta0.sweep.plain import plain
@@ -227,20 +227,19 @@ def _few(statistics: Statistics) -> Iterator[Caveat]:
             f"{len(few)} of {len(arms)} combinations have fewer than {FEWEST} runs that are done:"
             " their intervals assume normal values, and nothing fine can be claimed of them.",
         )
-    told = statistics.comparisons
-    open_ = told[(told["p"].notna()) & ~told["differs"].astype(bool) & (told["both_done"] > 1)]
+    compared = statistics.comparisons
+    open_ = compared[compared["p"].notna() & ~compared["differs"] & (compared["both_done"] > 1)]
     if len(open_):
-        pairs = int(open_["both_done"].min())
-        alpha = ALPHA / told.groupby("factor").size()[open_["factor"]].max()
-        says = "hardly any difference is"
+        pairs, tests = int(open_["both_done"].min()), statistics.tests
+        detects = "hardly any difference would be detected"
         if pairs >= FEWEST:
-            size = TTestPower().solve_power(nobs=pairs, alpha=alpha, power=0.8)
-            says = f"one of {size:.1f} standard deviations is found four times of five; smaller"
-            says += " ones need more seeds"
+            size = detectable(pairs, ALPHA / tests)
+            detects = f"a difference of {size:.1f} standard deviations would be detected with 80 %"
+            detects += " power, and smaller ones need more seeds"
         yield Caveat(
             "few",
-            f"{len(open_)} of {len(told)} comparisons are not significant. With n = {pairs} pairs"
-            f" {says}.",
+            f"{len(open_)} of {len(compared)} comparisons are not significant. With n = {pairs}"
+            f" pairs and p corrected for {tests} {'test' if tests == 1 else 'tests'}, {detects}.",
         )
 
 

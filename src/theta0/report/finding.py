@@ -5,23 +5,26 @@ from collections.abc import Iterator
 import pandas as pd
 
 from theta0.report.statistics import Statistics
+from theta0.report.statistics.comparisons import turned
+from theta0.report.statistics.family import ALPHA
 from theta0.report.statistics.variance import TOGETHER
 from theta0.report.study import Study
-from theta0.report.words import Unit, fixed, listed, name, probability, seeds
+from theta0.report.words import Unit, corrected, fixed, listed, name, seeds
 from theta0.sweep.plain import plain
 
 MOST = 6
 """Contexts that are told one by one."""
 
-SOURCES = ("init", "optimizer", TOGETHER)
-"""Of variance."""
+SOURCES = {"init": "the init", "optimizer": "the optimizer", TOGETHER: "their interaction"}
+"""Of variance, in words."""
 
 
 def findings(study: Study, statistics: Statistics) -> list[str]:
     """What the study shows, a sentence each: the best, the differences, and the shares.
 
-    A difference is told as one where its corrected p is below 5 %; else it is "not significant",
-    which is not that there is none: the interval beside it says how large it may be.
+    A difference is asserted where its p, corrected for all that the page tests, is below 5 %; else
+    it is "not significant", which does not mean that there is none: the interval beside it says
+    how large it may be.
     """
     sentences = [
         *_best(study, statistics.arms),
@@ -32,33 +35,41 @@ def findings(study: Study, statistics: Statistics) -> list[str]:
 
 
 def better_first(row: pd.Series) -> pd.Series:
-    """A row of `comparisons`, told from its better side: `a` is better than `b`."""
+    """A row of `comparisons` seen from its better side: `a` is better than `b`."""
     better = row["difference"] if row["test"] == "t" else row["probability"] - 0.5
-    if not better < 0:
-        return row
-    turned = {
-        "a": row["b"],
-        "b": row["a"],
-        "difference": -row["difference"],
-        "low": -row["high"],
-        "high": -row["low"],
-        "effect": -row["effect"],
-        "probability": 1 - row["probability"],
-        "probability_low": 1 - row["probability_high"],
-        "probability_high": 1 - row["probability_low"],
-    }
-    return pd.Series({**row, **turned})
+    return turned(row) if better < 0 else row
 
 
-def size(row: pd.Series, metric: str) -> str:
-    """How far a comparison's sides are apart: `by 1.2 points [0.8, 1.7], n = 10 seeds`."""
+def amount(row: pd.Series, metric: str) -> str:
+    """How far a comparison's sides are apart: `by 1.2 points`, or where runs diverged `on 9 of 10
+    seeds`."""
     if row["both_done"] < row["n"]:
-        better = f"{row['probability'] * row['n']:g} of {row['n']} seeds"
-        return f"on {better}, a run having diverged on {row['n'] - row['both_done']}"
-    if row["difference"] == 0:
-        return f"by nothing, {seeds(row['n'])}"
-    difference = Unit.of(metric).difference(row["difference"], row["low"], row["high"])
-    return f"by {difference}, {seeds(row['n'])}"
+        return f"on {row['wins']:g} of {row['n']} seeds"
+    unit = Unit.of(metric)
+    return f"by {fixed(unit.scale * row['difference'], _digits(row, unit))}{unit.points}"
+
+
+def basis(row: pd.Series, metric: str) -> str:
+    """What that rests on: `simultaneous 95 % CI 0.8–1.7, n = 10 seeds, corrected p = 0.002`."""
+    unit, parts = Unit.of(metric), [seeds(row["n"])]
+    digits = _digits(row, unit)
+    if row["both_done"] < row["n"]:
+        lost = row["n"] - row["both_done"]
+        parts = [f"at least one of the two runs diverged on {lost}"]
+    elif row["n"] == 2:
+        values = (row["difference"] + side * row["error"] for side in (-1, 1))
+        told = " and ".join(fixed(unit.scale * value, digits) for value in values)
+        parts = [f"{told} on the 2 seeds"]
+    elif row["n"] > 2:
+        parts.insert(0, f"simultaneous {unit.interval(row['low'], row['high'], digits)}")
+    if pd.notna(row["p_corrected"]):
+        parts.append(corrected(row["p_corrected"]))
+    return ", ".join(parts)
+
+
+def _digits(row: pd.Series, unit: Unit) -> int:
+    """Decimals by twice the standard error: a simultaneous interval may be far wider."""
+    return unit.places([2 * unit.scale * row["error"]])
 
 
 def _best(study: Study, arms: pd.DataFrame) -> Iterator[str]:
@@ -70,16 +81,16 @@ def _best(study: Study, arms: pd.DataFrame) -> Iterator[str]:
         if best["n"] == 0:
             yield f"no run is done{where}"
         else:
-            value = unit.value(best["mean"], best["mean_low"], best["mean_high"])
+            most = "highest" if study.mode == "max" else "lowest"
             words = name(best, study.method)
-            yield f"the best {study.metric}{where} is that of {words}: {value}, {seeds(best['n'])}"
+            yield f"{most} mean {study.metric}{where}: {words}, {unit.mean(best)}"
 
 
 def _differences(study: Study, statistics: Statistics) -> Iterator[str]:
     """The levels of each factor, under each combination of the others; of init first."""
     compared = statistics.comparisons
     if len(compared) and compared["p"].isna().all():
-        yield "no two combinations share seeds enough to be compared"
+        yield "no two combinations share enough seeds to be compared"
         return
     for factor in sorted(compared["factor"].unique(), key=lambda factor: factor != "init"):
         others = [other for other in study.factors if other != factor]
@@ -107,23 +118,28 @@ def _difference(study: Study, levels: list[str], under: str, rows: pd.DataFrame)
     apart = [pair for pair in pairs if pair["differs"] and pair["a"] == best]
     behind = [pair for pair in pairs if pair["differs"] and pair["b"] == best]
     close = [pair for pair in pairs if pd.notna(pair["p"]) and not pair["differs"]]
-    told = []
-    if apart:
-        first, *more = apart
-        too = f", and {listed([other(pair) for pair in more])} too" if more else ""
-        told.append(f"{best} beats {first['b']} {under} {size(first, study.metric)}{too}")
-    for pair in behind:  # on the seeds that both have, which are not all of them
-        told.append(f"{pair['a']} beats {best} {under} {size(pair, study.metric)}")
+    parts = []
+    for pair in [*apart[:1], *behind]:  # behind on the seeds that both have, which are not all
+        size = f"{amount(pair, study.metric)} ({basis(pair, study.metric)})"
+        parts.append(f"{pair['a']} outperforms {pair['b']} {under} {size}")
+    if len(apart) > 1:
+        parts[0] += f" and also outperforms {listed([other(pair) for pair in apart[1:]])}"
     if close:
         widest = max(close, key=lambda pair: pair["difference"])
-        most = "at most, " if len(close) > 1 else ""
-        told.append(
-            f"{'' if told else f'{under}, '}{best} does not differ significantly from"
-            f" {listed([other(pair) for pair in close])}"
-            f" ({most}{widest['a']} is better {size(widest, study.metric)},"
-            f" p {_compared(widest['p_holm'])})"
+        which = f"{widest['a']} over {widest['b']}" if len(close) > 1 else widest["a"]
+        if widest["both_done"] < widest["n"]:
+            ahead = f"{which}: ahead {amount(widest, study.metric)}"
+        else:
+            most = "largest" if len(close) > 1 else "mean"
+            size = amount(widest, study.metric).removeprefix("by ")
+            ahead = f"{most} difference {size} in favour of {which}"
+        parts.append(
+            f"{'' if parts else f'{under}, '}{best} does not differ significantly from"
+            f" {listed([other(pair) for pair in close])} ({ahead}, {basis(widest, study.metric)})"
         )
-    return ", while ".join(told) or f"{under}, too few seeds are shared to compare {listed(levels)}"
+    return (
+        ", while ".join(parts) or f"{under}, too few seeds are shared to compare {listed(levels)}"
+    )
 
 
 def _under(context: pd.Series) -> str:
@@ -135,7 +151,7 @@ def _under(context: pd.Series) -> str:
 
 
 def _shares(study: Study, statistics: Statistics) -> Iterator[str]:
-    """How much of the variance each factor explains, where both were varied and seeds repeated."""
+    """How much of the variance each factor accounts for, where both vary and seeds repeat."""
     effects = statistics.effects
     among = " among the runs that are done" if statistics.arms["diverged"].any() else ""
     others = [factor for factor in study.factors if factor in effects]
@@ -144,17 +160,15 @@ def _shares(study: Study, statistics: Statistics) -> Iterator[str]:
         rows = table.set_index("source")
         if not {*SOURCES, "residual"} <= set(rows.index) or rows["share"].isna().any():
             continue
-        shares = [
-            f"{fixed(100 * rows['share'][source], 0)} % (p {_compared(rows['p'][source])})"
-            for source in SOURCES
-        ]
         where = f" with {name(table.iloc[0], others)}" if others else ""
-        yield (
-            f"of the variance of {study.metric}{where}{among} the init explains {shares[0]}, the"
-            f" optimizer {shares[1]}, and the two together {shares[2]} more"
-        )
-
-
-def _compared(p: float) -> str:
-    text = probability(p)
-    return text if text.startswith("<") else f"= {text}"
+        share = {s: f"{fixed(100 * rows['share'][s], 0)} %" for s in SOURCES}
+        p = {s: corrected(rows["p_corrected"][s]) for s in SOURCES}
+        counts = [s for s in SOURCES if rows["p_corrected"][s] < ALPHA]
+        rest = [f"{SOURCES[s]} {share[s]}, {p[s]}" for s in SOURCES if s not in counts]
+        found = [f"{SOURCES[s]} for {share[s]} ({p[s]})" for s in counts]
+        if found:
+            text = listed(found).replace(" for ", " accounts for ", 1)
+            text += f"; not significant: {'; '.join(rest)}" if rest else ""
+        else:
+            text = f"no factor accounts for a significant share ({'; '.join(rest)})"
+        yield f"of the variance of {study.metric}{where}{among}, {text}"

@@ -33,7 +33,7 @@ def make(
         study=study,
         statistics=statistics,
         findings=findings(study, statistics),
-        recommendations=recommend(study, statistics, folder, compose, seed),
+        recommendations=recommend(study, statistics, folder, compose),
         caveats=caveats(study, statistics),
         folder=folder,
     )

@@ -1,6 +1,5 @@
 """The configuration to use: why, how sure, what to try next, and as a file that is ready to run."""
 
-import math
 import re
 import shlex
 from collections.abc import Callable, Iterator
@@ -13,16 +12,17 @@ import pandas as pd
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
-from statsmodels.stats.power import TTestPower
 
 from theta0.cli import quoted
 from theta0.errors import ConfigError, first_line
 from theta0.report.caveats import edges, missing, untuned
-from theta0.report.finding import better_first, size
+from theta0.report.finding import amount, basis, better_first
 from theta0.report.statistics import Statistics
 from theta0.report.statistics.bootstrap import FEWEST
 from theta0.report.statistics.cells import ranked
-from theta0.report.statistics.comparisons import ALPHA, compare
+from theta0.report.statistics.comparisons import select
+from theta0.report.statistics.family import ALPHA
+from theta0.report.statistics.power import needed
 from theta0.report.study import Study
 from theta0.report.words import Unit, fixed, listed, name, seeds
 from theta0.results import Result
@@ -79,13 +79,12 @@ class Recommendation:
 
 
 def recommend(
-    study: Study, statistics: Statistics, folder: Path, compose: Compose, seed: int = 0
+    study: Study, statistics: Statistics, folder: Path, compose: Compose
 ) -> list[Recommendation]:
     """One recommendation a problem; none where no run is done.
 
     The choice is the best on validation. Its file, folder/experiment/recommended.yaml, or one with
-    the problem behind its name where there are several, is for `--config-dir FOLDER`. `seed` is
-    that of the resampling.
+    the problem behind its name where there are several, is for `--config-dir FOLDER`.
     """
     arms = statistics.arms
     problems = arms.groupby(study.problem, dropna=False) if study.problem else [((), arms)]
@@ -95,7 +94,7 @@ def recommend(
         done = problem[problem["n"] > 0].sort_values(study.factors, kind="stable")
         ranking = ranked(done, "selection", study.objective.mode)
         if len(ranking):
-            found.append(_recommend(study, statistics, ranking, folder, compose, seed))
+            found.append(_recommend(study, statistics, ranking, folder, compose))
     return found
 
 
@@ -105,12 +104,11 @@ def _recommend(
     ranking: pd.DataFrame,
     folder: Path,
     compose: Compose,
-    seed: int,
 ) -> Recommendation:
     """`ranking`: the problem's arms of which runs are done, the best on validation first."""
-    ranking = ranking.reset_index(drop=True)
-    best, others = ranking.iloc[0], ranking.iloc[1:]
-    against = compare(study, ranking, [(0, other) for other in others.index], seed)
+    first, *rest = ranking.index
+    best, others = ranking.iloc[0], ranking.iloc[1:].reset_index(drop=True)
+    against = select(statistics.pairs, [(first, other) for other in rest])
     against.insert(0, "a", name(best, study.method))
     against.insert(1, "b", [name(arm, study.method) for _, arm in others.iterrows()])
     problem = name(best, study.problem)
@@ -144,20 +142,26 @@ def _evidence(
     yield (
         f"the best on validation{with_}, {study.objective.metric} {selection}{objective.sign}{lost}"
     )
-    value = unit.value(best["mean"], best["mean_low"], best["mean_high"])
-    yield f"{study.metric} {value}, {seeds(best['n'])}"
+    yield f"{study.metric} {unit.mean(best)}"
     if len(against) and pd.notna(against["p"].iloc[0]):
+        row = better_first(against.iloc[0])
+        ours, rank = row["a"] == against["a"].iloc[0], "" if equal else ", the next on validation"
+        other = row["b"] if ours else row["a"]
+        size = amount(row, study.metric)
+        if row["differs"]:
+            verb = "outperforms" if ours else "is outperformed by"
+            yield f"{verb} {other}{rank}{',' if rank else ''} {size} ({basis(row, study.metric)})"
+        else:
+            side = "ahead" if ours else "behind"
+            yield (
+                f"not significantly different from {other}{rank}"
+                f" ({side} {size}, {basis(row, study.metric)})"
+            )
         row = against.iloc[0]
-        rank = "" if equal else ", the next on validation"
-        told = better_first(row)
-        word = "better" if told["a"] == row["a"] else "worse"
-        if row["probability"] == 0.5 and row["difference"] == 0:
-            yield f"no better and no worse than {row['b']}{rank}"
-            return
         p, low, high = (fixed(row[f"probability{end}"], 2) for end in ("", "_low", "_high"))
         yield (
-            f"{word} than {row['b']}{rank}{',' if rank else ''} {size(told, study.metric)};"
-            f" better on a seed with probability {p} [{low}, {high}]"
+            f"ahead on {row['wins']:g} of {row['n']} seeds (probability {p},"
+            f" simultaneous 95 % CI {low}–{high})"
         )
 
 
@@ -214,18 +218,17 @@ def _next(
         yield "more seeds, 'seed=range(10)'"
     elif len(rivals):
         rival = rivals.iloc[0]
-        effect, alpha = min(abs(rival["effect"]), 3), ALPHA / len(against)
-        needed = TTestPower().solve_power(effect, power=0.8, alpha=alpha)
-        if rival["n"] < needed <= MANY:
+        more = needed(abs(rival["effect"]), ALPHA / statistics.tests, MANY)
+        if more and more > rival["n"]:
             yield (
-                f"{math.ceil(needed)} seeds ('seed=range({math.ceil(needed)})'), which tell it from"
-                f" {rival['b']} four times of five if the difference is what it seems"
+                f"{more} seeds ('seed=range({more})'), which would detect a difference from"
+                f" {rival['b']} of the size observed with 80 % power"
             )
-    ratios = others.loc[close.index + 1, "fit_seconds"] / best["fit_seconds"]
+    ratios = others.loc[close.index, "fit_seconds"] / best["fit_seconds"]
     if (ratios < CHEAPER).any():
         cheapest = ratios.idxmin()
         yield (
-            f"{against['b'][cheapest - 1]}, if time matters: no worse as far as can be told, in"
+            f"{against['b'][cheapest]}, if time matters: not significantly worse, in"
             f" {ratios[cheapest]:.2f} of the time"
         )
     if absent := missing(study, statistics.cells):

@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from theta0.report.statistics import Statistics
+from theta0.report.statistics.family import ALPHA
+from theta0.report.statistics.limits import limits
 from theta0.report.study import Study
 from theta0.report.words import Unit, fixed, name, probability, short
 from theta0.results import write_atomically
@@ -55,14 +57,15 @@ def tables(study: Study, statistics: Statistics) -> dict[str, Table]:
 
     `grid` is init × optimizer (`grid-2`, ... where there are several combinations of the other
     factors), the others are the statistics' own. In bold: the best and all that are not
-    significantly worse; comparisons and effects below 5 %. Behind ± stands half the interval.
+    significantly worse; comparisons and effects below 5 %, corrected. Behind ± stands half of the
+    mean's own interval; one that is cut off where the metric ends is written as [low, high].
     """
     found = {
         **_grids(study, statistics.arms),
         "arms": _cells(study, statistics.arms, "Each combination at its best setting"),
         **({"cells": _cells(study, statistics.cells, "Every cell")} if study.settings else {}),
         "overall": _overall(study, statistics.overall),
-        "comparisons": _comparisons(study, statistics.comparisons),
+        "comparisons": _comparisons(study, statistics),
         "effects": _effects(study, statistics.effects),
         "times": _times(study, statistics.times),
     }
@@ -77,14 +80,32 @@ def _halves(table: pd.DataFrame, of: str = "mean") -> pd.Series:
     return (table[f"{of}_high"] - table[f"{of}_low"]) / 2
 
 
-def _with_half(table: pd.DataFrame, unit: Unit, of: str = "mean") -> list[str]:
-    """`95.40 ± 0.31`, with as many decimals in every row."""
+def _with_half(
+    table: pd.DataFrame, unit: Unit, ends: tuple[float, float], of: str = "mean"
+) -> list[str]:
+    """`95.40 ± 0.31`, with as many decimals in every row; `31.5 [0.0, 100.0]` where the interval
+    is cut off at the ends of the metric."""
     halves = unit.scale * _halves(table, of)
     digits = unit.places(halves)
-    return [
-        fixed(unit.scale * value, digits) + (f" ± {fixed(half, digits)}" if half == half else "")
-        for value, half in zip(table[of], halves, strict=True)
-    ]
+    texts = []
+    for value, half, low, high in zip(
+        table[of], halves, table[f"{of}_low"], table[f"{of}_high"], strict=True
+    ):
+        text = fixed(unit.scale * value, digits)
+        if half > 0 and (low <= ends[0] or high >= ends[1]):
+            text += " [" + ", ".join(fixed(unit.scale * end, digits) for end in (low, high)) + "]"
+        elif half == half:
+            text += f" ± {fixed(half, digits)}"
+        texts.append(text)
+    return texts
+
+
+OWN = "; interval of 95 % of each by itself, uncorrected"
+"""Behind the title of a table of means, which asserts no difference."""
+
+
+def _ends(study: Study) -> tuple[float, float]:
+    return limits(study.metric, study.runs[study.metric])
 
 
 def _heading(study: Study) -> str:
@@ -103,7 +124,7 @@ def _grids(study: Study, arms: pd.DataFrame) -> dict[str, Table]:
         texts = [
             text + (f" ({diverged} diverged)" if diverged else "")
             for text, diverged in zip(
-                _with_half(part, Unit.of(study.metric)), part["diverged"], strict=True
+                _with_half(part, Unit.of(study.metric), _ends(study)), part["diverged"], strict=True
             )
         ]
         rows = [[init, *["–"] * len(optimizers)] for init in inits]
@@ -114,15 +135,16 @@ def _grids(study: Study, arms: pd.DataFrame) -> dict[str, Table]:
             bold |= {(row, column)} if arm["leading"] else set()
         where = f", {name(part.iloc[0], others)}" if others else ""
         key = "grid" if number == 1 else f"grid-{number}"
-        found[key] = Table(f"{_heading(study)}{where}", ["init", *optimizers], rows, 1, bold)
+        found[key] = Table(f"{_heading(study)}{where}{OWN}", ["init", *optimizers], rows, 1, bold)
     return found
 
 
 def _cells(study: Study, cells: pd.DataFrame, title: str) -> Table:
     unit = Unit.of(study.metric)
-    value, middle = _with_half(cells, unit), _with_half(cells, unit, "iqm")
+    ends = _ends(study)
+    value, middle = (_with_half(cells, unit, ends, of) for of in ("mean", "iqm"))
     digits = unit.places(unit.scale * _halves(cells))
-    ends = [end for end in ("diverged", "failed", "pruned", "unfinished") if cells[end].any()]
+    others = [end for end in ("diverged", "failed", "pruned", "unfinished") if cells[end].any()]
     rows = [
         [
             *(plain(cell[axis]) for axis in study.axes),
@@ -130,19 +152,19 @@ def _cells(study: Study, cells: pd.DataFrame, title: str) -> Table:
             *(fixed(unit.scale * cell[column], digits) for column in ("std", "median")),
             middle[i],
             str(cell["n"]),
-            *(str(cell[end]) for end in ends),
+            *(str(cell[end]) for end in others),
             short(cell["seconds"]),
         ]
         for i, (_, cell) in enumerate(cells.iterrows())
     ]
-    header = [*study.axes, _heading(study), "std", "median", "IQM", "n", *ends, "seconds"]
+    header = [*study.axes, _heading(study), "std", "median", "IQM", "n", *others, "seconds"]
     marked = cells.get("leading", pd.Series(False, cells.index))
     bold = {(row, len(study.axes)) for row, best in enumerate(marked) if best}
-    return Table(f"{title}: {_heading(study)}", header, rows, len(study.axes), bold)
+    return Table(f"{title}: {_heading(study)}{OWN}", header, rows, len(study.axes), bold)
 
 
 def _overall(study: Study, overall: pd.DataFrame) -> Table:
-    texts = _with_half(overall, Unit.of(study.metric), "iqm")
+    texts = _with_half(overall, Unit.of(study.metric), _ends(study), "iqm")
     rows = [
         [
             *(plain(row[factor]) for factor in study.method),
@@ -152,12 +174,12 @@ def _overall(study: Study, overall: pd.DataFrame) -> Table:
         for text, (_, row) in zip(texts, overall.iterrows(), strict=True)
     ]
     header = [*study.method, f"IQM of {_heading(study)}", "problems", "n", "diverged"]
-    return Table("Over all problems", header, rows, len(study.method))
+    return Table(f"Over all problems{OWN}", header, rows, len(study.method))
 
 
-def _comparisons(study: Study, comparisons: pd.DataFrame) -> Table:
-    unit = Unit.of(study.metric)
-    digits = unit.places(unit.scale * (comparisons["high"] - comparisons["low"]) / 2)
+def _comparisons(study: Study, statistics: Statistics) -> Table:
+    comparisons, unit = statistics.comparisons, Unit.of(study.metric)
+    digits = unit.places(2 * unit.scale * comparisons["error"])
     rows = []
     for _, row in comparisons.iterrows():
         low, value, high = (
@@ -171,13 +193,14 @@ def _comparisons(study: Study, comparisons: pd.DataFrame) -> Table:
                 f"{value} [{low}, {high}]",
                 f"{chances[0]} [{chances[1]}, {chances[2]}]",
                 str(row["n"]),
-                probability(row["p_holm"]),
+                probability(row["p_corrected"]),
             ]
         )  # fmt: skip
-    header = ["factor", "a", "b", *study.factors, "a − b", "P(a better)", "n", "p (Holm)"]
+    header = ["factor", "a", "b", *study.factors, "a better by", "P(a better)", "n", "corrected p"]
     first = 3 + len(study.factors)
     bold = {(row, first) for row, differs in enumerate(comparisons["differs"]) if differs}
-    return Table(f"Paired comparisons of {_heading(study)}", header, rows, first, bold)
+    title = f"Paired comparisons of {_heading(study)}; p and intervals corrected for all"
+    return Table(f"{title} {statistics.tests} tests of the report", header, rows, first, bold)
 
 
 def _effects(study: Study, effects: pd.DataFrame) -> Table:
@@ -189,12 +212,12 @@ def _effects(study: Study, effects: pd.DataFrame) -> Table:
             fixed(100 * row["share"], 1),
             str(row["df"]),
             short(row["F"]),
-            probability(row["p"]),
+            probability(row["p_corrected"]),
         ]
         for _, row in effects.iterrows()
     ]
-    header = [*others, "source", "share of variance (%)", "df", "F", "p"]
-    bold = {(row, len(others)) for row, p in enumerate(effects["p"]) if p < 0.05}
+    header = [*others, "source", "share of variance (%)", "df", "F", "corrected p"]
+    bold = {(row, len(others)) for row, p in enumerate(effects["p_corrected"]) if p < ALPHA}
     return Table(f"Analysis of variance of {study.metric}", header, rows, len(others) + 1, bold)
 
 

@@ -34,13 +34,26 @@ class Unit:
         fraction = metric.rpartition("/")[2].startswith("acc")
         return cls(100.0, " %", " points", digits=1, least=1) if fraction else cls()
 
-    def value(self, value: float, low: float, high: float) -> str:
-        """`95.4 % [95.0, 95.8]`"""
-        return self._with_interval(value, low, high, self.sign)
+    def mean(self, row: Mapping[str, Any]) -> str:
+        """Of an arm: `95.4 % (95 % CI 95.0–95.8, uncorrected, n = 5 seeds)`; of two seeds their
+        values, `31.5 % (31.0 and 32.1 on 2 seeds)`."""
+        n, value = row["n"], row["mean"]
+        if n == 2:
+            half = row["std"] / math.sqrt(2)
+            digits = self.places([self.scale * half])
+            ends = (fixed(self.scale * end, digits) for end in (value - half, value + half))
+            return (
+                f"{fixed(self.scale * value, digits)}{self.sign} ({' and '.join(ends)} on 2 seeds)"
+            )
+        low, high = row["mean_low"], row["mean_high"]
+        digits = self.places([self.scale * (high - low) / 2])
+        interval = "" if math.isnan(low) else f"{self.interval(low, high, digits)}, uncorrected, "
+        return f"{fixed(self.scale * value, digits)}{self.sign} ({interval}{seeds(n)})"
 
-    def difference(self, value: float, low: float, high: float) -> str:
-        """`1.2 points [0.8, 1.7]`"""
-        return self._with_interval(value, low, high, self.points)
+    def interval(self, low: float, high: float, digits: int) -> str:
+        """`95 % CI 95.0–95.8`, `95 % CI −0.2 to 0.4`"""
+        ends = [fixed(self.scale * end, digits) for end in (low, high)]
+        return "95 % CI " + (" to " if "−" in "".join(ends) else "–").join(ends)
 
     def places(self, halves: Iterable[float]) -> int:
         """Decimals that suit the median of some half-intervals, scaled: one significant digit of
@@ -51,14 +64,6 @@ class Unit:
         half = known[len(known) // 2]
         exponent = math.floor(math.log10(half))
         return max(self.least, (half < 3 * 10**exponent) - exponent)
-
-    def _with_interval(self, value: float, low: float, high: float, behind: str) -> str:
-        value, low, high = (self.scale * number for number in (value, low, high))
-        digits = self.places([(high - low) / 2])
-        told = f"{fixed(value, digits)}{behind}"
-        if math.isnan(low):
-            return told
-        return f"{told} [{fixed(low, digits)}, {fixed(high, digits)}]"
 
 
 def fixed(value: float, digits: int) -> str:
@@ -79,6 +84,12 @@ def short(value: float) -> str:
 def probability(p: float) -> str:
     """A p-value."""
     return "–" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def corrected(p: float) -> str:
+    """`corrected p = 0.012`"""
+    text = probability(p)
+    return f"corrected p {text}" if text.startswith("<") else f"corrected p = {text}"
 
 
 def name(row: Mapping[str, Any], columns: Sequence[str]) -> str:

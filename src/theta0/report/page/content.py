@@ -13,6 +13,7 @@ from scipy import stats
 from theta0.errors import shown
 from theta0.report.report import Report
 from theta0.report.statistics.cells import with_lost
+from theta0.report.statistics.limits import limits
 from theta0.report.study import Study
 from theta0.report.tables import tables
 from theta0.report.words import Unit
@@ -33,8 +34,8 @@ def content(report: Report) -> dict[str, Any]:
     `columns` are those of results.csv, `curves` its runs' epochs, both as `theta0.report.study`
     gives them; `selection` what each run contributes to the choice of settings; `cells` the means
     with their intervals; `student` the half-interval of a mean, in standard deviations, by the
-    number of values; `configs` what all runs share and what they do not. Numbers that are not
-    finite are null, in curves NaN.
+    number of values; `limits` of the reported metric; `configs` what all runs share and what they
+    do not. Numbers that are not finite are null, in curves NaN.
     """
     study, cells = report.study, report.statistics.cells
     unit = Unit.of(study.metric)
@@ -60,6 +61,7 @@ def content(report: Report) -> dict[str, Any]:
             row["cell"]: [*_finite(row[["mean", "mean_low", "mean_high"]]), row["n"]]
             for _, row in cells.iterrows()
         },
+        "limits": _finite(pd.Series(limits(study.metric, study.runs[study.metric]))),
         "student": [None, None, *(stats.t.ppf(0.975, n - 1) / math.sqrt(n) for n in sizes)],
         "configs": _configs([result.config for result in study.results]),
         "errors": {

@@ -6,7 +6,9 @@ import pandas as pd
 
 from theta0.report.statistics.budget import budget
 from theta0.report.statistics.cells import cells, ranked
-from theta0.report.statistics.comparisons import comparisons, leading
+from theta0.report.statistics.comparisons import compare, comparisons, leading, pairs
+from theta0.report.statistics.family import correct, family_size
+from theta0.report.statistics.limits import limits, of_differences
 from theta0.report.statistics.overall import overall
 from theta0.report.statistics.targets import profiles, targets, times
 from theta0.report.statistics.variance import effects
@@ -23,7 +25,9 @@ class Statistics:
             problem; `leading` says whether it is the best of its problem or not significantly
             worse.
         overall: one row a method, over several problems.
-        comparisons: pairs of levels of a factor.
+        pairs: every two arms, `first` and `second` being rows of `arms` from 0, with corrected p
+            and simultaneous intervals.
+        comparisons: those that are two levels of a factor.
         effects: the analysis of variance.
         budget: expected best validation against trials.
         targets: when each run reached the target.
@@ -34,12 +38,18 @@ class Statistics:
     cells: pd.DataFrame
     arms: pd.DataFrame
     overall: pd.DataFrame
+    pairs: pd.DataFrame
     comparisons: pd.DataFrame
     effects: pd.DataFrame
     budget: pd.DataFrame
     targets: pd.DataFrame
     times: pd.DataFrame
     profiles: pd.DataFrame
+
+    @property
+    def tests(self) -> int:
+        """How many hypotheses the corrected p and the simultaneous intervals are corrected for."""
+        return family_size(self.pairs, self.effects)
 
 
 def analyse(study: Study, target: float | None = None, seed: int = 0) -> Statistics:
@@ -54,14 +64,18 @@ def analyse(study: Study, target: float | None = None, seed: int = 0) -> Statist
     arms = ranked(every[every["chosen"]], "standing", study.mode)
     arms = arms.sort_values(study.problem, kind="stable") if study.problem else arms
     arms = arms.reset_index(drop=True)
-    arms["leading"] = leading(study, arms, seed)
+    reach = of_differences(limits(study.metric, study.runs[study.metric]))
+    every_pair = compare(study, arms, pairs(study, arms))
+    compared, explained = correct(every_pair, effects(study, arms), reach)
+    arms["leading"] = leading(study, arms, compared)
     reached = targets(study, every, target)
     return Statistics(
         cells=every,
         arms=arms,
         overall=overall(study, arms, seed),
-        comparisons=comparisons(study, arms, seed),
-        effects=effects(study, arms),
+        pairs=compared,
+        comparisons=comparisons(study, arms, compared),
+        effects=explained,
         budget=budget(study),
         targets=reached,
         times=times(study, reached),

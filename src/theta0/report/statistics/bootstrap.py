@@ -74,21 +74,6 @@ def intervals(strata: Sequence[Values], seed: int = 0) -> dict[str, tuple[float,
     return {name: (float(low), float(high)) for name, (low, high) in ends.items()} | few
 
 
-def mean_intervals(values: Values, seed: int = 0) -> tuple[Values, Values]:
-    """The ends of each column's mean's interval, as `intervals` gives them, for [n, columns]."""
-    n = len(values)
-    if n <= FEWEST:
-        few = [_student(column) for column in values.T]
-        low, high = np.array(few).reshape(-1, 2).T
-        return low, high
-    drawn = resamples(n, seed) + n * np.arange(RESAMPLES)[:, None]
-    counts = np.bincount(drawn.ravel(), minlength=n * RESAMPLES).reshape(RESAMPLES, n)
-    parts = np.array_split(values, max(1, values.shape[1] // 256), axis=1)  # 20 MB at a time
-    ends = [np.quantile(counts @ part / n, tails([n]), axis=0) for part in parts]
-    low, high = np.concatenate(ends, axis=1)
-    return low, high
-
-
 def _student(values: Values) -> tuple[float, float]:
     if len(values) < 2:
         return float("nan"), float("nan")

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from theta0.report.statistics.bootstrap import STATISTICS, Values, intervals
+from theta0.report.statistics.limits import limits
 from theta0.report.study import Study
 
 UNTIMELY = ("diverged", "failed", "pruned", "unfinished")
@@ -20,7 +21,8 @@ def cells(study: Study, seed: int = 0) -> pd.DataFrame:
 
     Columns: the axes; cell; n, the number of runs that are done, and how many are not; of the
     reported metric over those done: mean, sample standard deviation, median and interquartile mean,
-    with intervals of 95 % (see `theta0.report.statistics.bootstrap`); `selection` and `standing`,
+    with intervals of 95 %, each for itself (see `theta0.report.statistics.bootstrap`), which end
+    where the metric does (`theta0.report.statistics.limits`); `selection` and `standing`,
     the means of the objective and of the reported metric, to which a run that diverged or was
     pruned contributes the worst that any run of its problem has; mean seconds of everything and of
     fit, and mean steps, over those done; `chosen`: whether the cell stands for its combination of
@@ -34,6 +36,7 @@ def cells(study: Study, seed: int = 0) -> pd.DataFrame:
         selection=with_lost(study, "objective.value", study.objective.mode),
         standing=with_lost(study, study.metric, study.mode),
     )
+    ends = limits(study.metric, runs[study.metric])
     rows = []
     for values, cell in runs.groupby(study.axes, dropna=False, sort=True):
         done = cell[cell["status"] == "done"]
@@ -43,7 +46,7 @@ def cells(study: Study, seed: int = 0) -> pd.DataFrame:
             dict(zip(study.axes, values, strict=True))
             | {"cell": cell["cell"].iloc[0], "n": len(known)}
             | {end: int(counts.get(end, 0)) for end in UNTIMELY}
-            | _describe(known, seed)
+            | _describe(known, seed, ends)
             | {
                 "selection": cell["selection"].mean(),
                 "standing": cell["standing"].mean(),
@@ -79,7 +82,7 @@ def ranked(cells: pd.DataFrame, column: str, mode: str) -> pd.DataFrame:
     return cells.loc[keys.sort_values(list(keys), kind="stable").index]
 
 
-def _describe(values: Values, seed: int) -> dict[str, float]:
+def _describe(values: Values, seed: int, ends: tuple[float, float]) -> dict[str, float]:
     numbers = dict.fromkeys(DESCRIPTION, float("nan"))
     if len(values) > 1:
         numbers["std"] = float(np.std(values, ddof=1))
@@ -87,5 +90,5 @@ def _describe(values: Values, seed: int) -> dict[str, float]:
         ordered = np.sort(values)
         for name, (low, high) in intervals([values], seed).items():
             numbers |= {name: float(STATISTICS[name](ordered))}
-            numbers |= {f"{name}_low": low, f"{name}_high": high}
+            numbers |= {f"{name}_low": max(low, ends[0]), f"{name}_high": min(high, ends[1])}
     return numbers

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from theta0.report.statistics.bootstrap import intervals, iqm
+from theta0.report.statistics.limits import limits
 from theta0.report.study import Study
 
 
@@ -23,6 +24,7 @@ def overall(study: Study, arms: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     chosen = study.runs[study.runs["cell"].isin(arms["cell"])]
     done = chosen[chosen["status"] == "done"].dropna(subset=study.metric)
     diverged = chosen[chosen["status"] == "diverged"].groupby(study.method, dropna=False).size()
+    ends = limits(study.metric, study.runs[study.metric])
     rows = []
     if study.problem and len(arms[study.problem].drop_duplicates()) > 1:
         for values, method in done.groupby(study.method, dropna=False):
@@ -30,7 +32,7 @@ def overall(study: Study, arms: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
                 problem[study.metric].to_numpy(float)
                 for _, problem in method.groupby(study.problem, dropna=False)
             ]
-            low, high = intervals(strata, seed)["iqm"]
+            low, high = np.clip(intervals(strata, seed)["iqm"], *ends)
             rows.append(
                 [
                     *values,

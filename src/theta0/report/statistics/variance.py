@@ -9,6 +9,9 @@ from theta0.report.study import SEEDS, Study
 
 TOGETHER = "optimizer × init"
 
+TESTED = ("optimizer", "init", TOGETHER)
+"""The sources of variance whose p counts, where both factors vary; seeds are blocks."""
+
 ROUNDING = 1e-18
 """A sum of squares that is no larger a part of all is rounding, and so zero."""
 
@@ -17,7 +20,8 @@ def effects(study: Study, arms: pd.DataFrame) -> pd.DataFrame:
     """The two-way analysis of variance of the reported metric, for each context.
 
     A context is a combination of the factors other than optimizer and init; the columns are these,
-    and those of `two_way`. The runs of the chosen cells count that are done; seeds are blocks.
+    and those of `two_way`. The runs of the chosen cells count that are done; seeds are blocks, not
+    tested. Where one factor alone varies nothing is tested either: pairs say as much.
     """
     others = [factor for factor in study.factors if factor not in ("optimizer", "init")]
     runs = study.runs[study.runs["cell"].isin(arms["cell"]) & (study.runs["status"] == "done")]
@@ -27,6 +31,8 @@ def effects(study: Study, arms: pd.DataFrame) -> pd.DataFrame:
         y = context[study.metric].to_numpy(float)
         seeds = context.groupby(SEEDS).ngroup()
         table = two_way(y, context["optimizer"], context["init"], seeds)
+        both = {"optimizer", "init"} <= set(table["source"])
+        table["p"] = table["p"].where(table["source"].isin(TESTED if both else ()))
         for factor, value in zip(reversed(others), reversed(values), strict=True):
             table.insert(0, factor, value)
         parts.append(table)

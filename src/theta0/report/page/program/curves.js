@@ -58,8 +58,8 @@ function drawCurves() {
   const more = groups.length - lines.length;
   const averages = "means over the runs that are done and got that far";
   $("#curves-note").textContent = (each
-    ? `Lines: runs; a cross: it diverged there. Below: ${averages}, with their intervals of 95 % (Student’s).`
-    : `Lines: ${averages}; bands: their intervals of 95 % (Student’s), cut off where no run has been.`)
+    ? `Lines: runs; a cross: it diverged there. Below: ${averages}, with their intervals of 95 % (Student’s, uncorrected).`
+    : `Lines: ${averages}; bands: their intervals of 95 % (Student’s, uncorrected), cut off where no run has been.`)
     + (more > 0 && known ? ` The best ${lines.length} of ${groups.length} on validation are drawn.` : "")
     + (page.curves.stride > 1 ? ` One epoch in ${page.curves.stride} is drawn.` : "");
   if (!ends.length) {

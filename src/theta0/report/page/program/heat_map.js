@@ -2,8 +2,8 @@
 
 function drawHeat() {
   const others = page.factors.filter((factor) => !["optimizer", "init"].includes(factor));
-  $("#heat-note").textContent = `Mean ${title(page.metric)} of each combination at its best setting, with its interval of 95 %`
-    + `${shown.length < page.runs.length ? " (Student’s where the filter takes runs away)" : ""}. Choose one to see its runs alone.`;
+  $("#heat-note").textContent = `Mean ${title(page.metric)} of each combination at its best setting, with its own interval of 95 %, uncorrected`
+    + `${shown.length < page.runs.length ? " (Student’s where the filter takes runs away)" : ""}. Which differ significantly is in the tables below, over all runs. Choose one to see its runs alone.`;
   const contexts = grouped(arms(), ({ runs }) => nameOf(runs[0], others));
   $("#heat").replaceChildren(...[...contexts].sort(([a], [b]) => compare(a, b)).map(([context, some]) => heatMap(context, some)));
 }
@@ -36,7 +36,7 @@ function heatMap(context, some) {
           $("#count").scrollIntoView({ block: "nearest" });
         },
       },
-      h("span", { class: "value" }, fixed(arm.mean * factor, digits), arm.mean === best && some.length > 1 ? h("span", { class: "best" }, " best") : null),
+      h("span", { class: "value" }, fixed(arm.mean * factor, digits), arm.mean === best && some.length > 1 ? h("span", { class: "best" }, page.mode === "max" ? " highest" : " lowest") : null),
       finite(arm.low) ? h("span", {}, `[${fixed(arm.low * factor, digits)}, ${fixed(arm.high * factor, digits)}]`) : null,
       h("span", {}, [`n = ${arm.n}`, ...settings].join(" · ")),
       ends.length ? h("span", { class: "ends" }, `⚠ ${ends.join(", ")}`) : null));

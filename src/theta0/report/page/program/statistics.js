@@ -1,4 +1,5 @@
-// What the runs that are shown came to.
+// What the runs that are shown came to: means and their own intervals, uncorrected. Differences are
+// asserted by the report's tables alone, over all runs.
 
 /** What the runs of one cell came to; of a whole cell with the report's own interval. */
 function summarise(cell, runs) {
@@ -8,6 +9,7 @@ function summarise(cell, runs) {
   const [mean, low, high, n] = page.cells[cell];
   const whole = n === done.length;
   const { mean: average, half } = moments(values);
+  const [least, most] = page.limits;
   const diverged = status(["diverged"]);
   return {
     cell, runs, done, diverged,
@@ -16,8 +18,8 @@ function summarise(cell, runs) {
     unfinished: status(["running", "interrupted"]),
     pruned: status(["pruned"]),
     mean: whole ? mean : average,
-    low: whole ? low : average - half,
-    high: whole ? high : average + half,
+    low: whole ? low : Math.max(average - half, least ?? -Infinity),
+    high: whole ? high : Math.min(average + half, most ?? Infinity),
     selection: moments(runs.map((run) => page.selection[run]).filter(finite)).mean,
   };
 }
