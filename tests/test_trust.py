@@ -19,7 +19,7 @@ from theta0.checkpoints import read_checkpoint
 from theta0.config import check
 from theta0.errors import ConfigError
 from theta0.results import Result
-from theta0.trust import SHIPPED, trusted
+from theta0.trust import SHIPPED, place_of, targets, trusted
 
 ROOT = Path(__file__).parents[1]
 SHORT = ("trainer.max_epochs=1", "study=s", "model.widths=[16]")
@@ -127,7 +127,7 @@ def test_it_is_refused_wherever_it_stands(finished, stranger):
             parent = parent[key]
         parent[last] = node
         (folder / "result.json").write_text(json.dumps(told))
-        with pytest.raises(ConfigError, match=r"builds os\.system, which theta0 does not ship"):
+        with pytest.raises(ConfigError, match=r"builds [\w.]+, which theta0 does not ship"):
             trusted(folder, [])
 
 
@@ -170,13 +170,132 @@ def test_what_is_trusted_beside(stranger):
 
 
 def test_shipped_is_what_the_configurations_name():
-    named = {
-        target
-        for path in (ROOT / "configs").rglob("*.yaml")
-        if "hydra" not in path.relative_to(ROOT).parts
-        for target in re.findall(r"_target_: *([\w.]+)", path.read_text())
-    }
-    assert named == SHIPPED
+    """At each place what the files have there, and nothing else."""
+    named = {}
+    for path in (ROOT / "configs").rglob("*.yaml"):
+        group, *inside = path.relative_to(ROOT / "configs").parent.parts or [""]
+        if group == "hydra":
+            continue
+        text = path.read_text()
+        above = [] if not group or text.startswith("# @package _global_") else [group, *inside]
+        for keys, target in targets(yaml.safe_load(text)):
+            named.setdefault(place_of([*above, *keys]), set()).add(target)
+    assert named == {place: names for place, names in SHIPPED.items() if names}
+
+
+@pytest.mark.parametrize(
+    ("keys", "target"),
+    [
+        ("callbacks.x", "theta0.tracking.wandb_logger"),
+        ("callbacks.x", "lightning.Trainer"),
+        ("model", "torch.optim.SGD"),
+        ("model.activation", "theta0.models.MLP"),
+        ("init.base", "theta0.models.MLP"),
+        ("callbacks", "theta0.callbacks.EMA"),
+        ("data", "theta0.data.Digits"),
+        ("metrics.x", "torchvision.transforms.v2.RandomCrop"),
+        ("augmentation.x", "torchvision.transforms.v2.RandomCrop"),
+        ("callbacks.x", "hydra_plugins.ray_launcher.RayLauncher"),
+        ("pruning", "hydra_plugins.ray_launcher.RayLauncher"),
+        ("x", "theta0.models.MLP"),
+        ("tags.0", "theta0.models.MLP"),
+    ],
+)
+def test_a_target_is_allowed_in_its_own_group_only(stranger, keys, target):
+    """A logger that passed as a callback would send the user's key to a server."""
+
+    def edit(told):
+        *above, last = keys.split(".")
+        node = told["config"]
+        for key in above:
+            node = node[key] if isinstance(node, dict) else node[int(key)]
+        if isinstance(node, list):
+            node.insert(0, {"_target_": target})
+        else:
+            node[last] = {"_target_": target}
+
+    with pytest.raises(ConfigError, match=f"builds {re.escape(target)}, which theta0 does not shi"):
+        trusted(stranger(edit), [])
+
+
+@pytest.mark.parametrize("key", ["data", "paths", "threads", "model", "loss", "seeds", "trainer"])
+@pytest.mark.parametrize("program", ["eval", "reproduce"])
+def test_a_configuration_that_lacks_something(stranger, opened, program, key):
+    folder = stranger(lambda told: told["config"].pop(key))
+    line = one_line(opened(program, folder))
+    assert line.endswith(f"{folder}/result.json: config.{key}: Field required\n")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("threads", 0),
+        ("threads", 10**9),
+        ("threads", "all"),
+        ("paths", {"data_dir": ""}),
+        ("paths", {"data_dir": 3}),
+        ("data", []),
+        ("data", {}),
+        ("model", {}),
+        ("loss", {"x": 3}),
+        ("trainer", {"_target_": "lightning.Trainer"}),
+        ("trainer", {}),
+        ("metrics", {"acc": {}}),
+        ("seeds", {"init": "x"}),
+    ],
+)
+@pytest.mark.parametrize("program", ["eval", "reproduce"])
+def test_a_configuration_of_other_values(stranger, opened, program, key, value):
+    folder = stranger(lambda told: told["config"].update({key: value}))
+    if (program, key, value) == ("eval", "trainer", {"_target_": "lightning.Trainer"}):
+        assert opened(program, folder).code == 0  # it says nothing that a test needs
+    else:
+        one_line(opened(program, folder))
+
+
+@pytest.mark.parametrize(
+    "content", ["[" * 20_000, "{a: " * 20_000, "- " * 20_000, "a: &a [*a]", "x" * 5_000_000]
+)
+def test_a_copy_without_end(stranger, content):
+    folder = stranger()
+    (folder / "config.resolved.yaml").write_text(content)
+    with pytest.raises(ConfigError) as error:
+        trusted(folder, [])
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 300
+
+
+LAUGHS = "\n".join(
+    [
+        "a0: &a0 {x: 1}",
+        *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)),
+    ]
+)
+
+
+def test_yaml_that_grows_in_memory(stranger):
+    folder = stranger()
+    (folder / "config.resolved.yaml").write_text(LAUGHS)
+    with pytest.raises(ConfigError, match="nested too deeply, or too large"):
+        trusted(folder, [])
+
+
+@pytest.mark.parametrize("program", ["eval", "reproduce"])
+@pytest.mark.parametrize(
+    "name", ["result.json", "config.resolved.yaml", "metrics.csv", "checkpoints", "x"]
+)
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_links_and_pipes_are_not_opened(stranger, opened, tmp_path, program, name, kind):
+    folder = stranger()
+    path = folder / name
+    if path.exists():
+        path.rename(tmp_path / name)
+    if kind == "link":
+        path.symlink_to(tmp_path / name)
+    else:
+        os.mkfifo(path)
+    what = "is a link" if kind == "link" else "is no plain file"
+    assert f"{path}: {what}" in one_line(opened(program, folder))
 
 
 @pytest.mark.parametrize("program", ["eval", "reproduce"])
@@ -300,9 +419,12 @@ def test_files_are_written_and_read_where_we_say(stranger, opened, tmp_path):
         told = one_line(opened("eval", folder, "paths.data_dir=data"), code=1)
     assert "missing in data/MNIST/raw (no download was tried)" in told
     assert not (tmp_path / "their").exists()
-    assert reproducing.with_data_in({"paths": {"data_dir": "a"}, "b": "a"}, {"data_dir": "c"}) == {
+    source = {"_target_": "theta0.data.OpenML", "root": "/elsewhere"}
+    config = {"paths": {"data_dir": "a"}, "b": "a", "data": {"source": source}}
+    assert reproducing.with_data_in(config, {"data_dir": "c"}) == {
         "paths": {"data_dir": "c"},
         "b": "c",
+        "data": {"source": source | {"root": "c"}},
     }
 
 

@@ -45,6 +45,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     Raises OSError where the file is not there or not to be read, and ValueError, in one line, for
     one that is truncated, holds more than plain tensors and containers, or was not left by a run.
     """
+    if Path(path).exists() and not Path(path).is_file():  # of a pipe there may never be an end
+        raise ValueError(f"{path} is no file")
     with open(path, "rb") as file:
         try:
             checkpoint = torch.load(file, map_location="cpu", weights_only=True)

@@ -37,6 +37,7 @@ def evaluate(config: DictConfig) -> dict[str, float]:
         try:
             module = Module.from_config(run)
             module.adapt(run["seeds"]["init"])
+            rows = build(data)
             trainer = build(
                 run["trainer"] | {"devices": 1, "num_nodes": 1, "strategy": "auto"},
                 plugins=[CheckpointFiles()],
@@ -49,10 +50,12 @@ def evaluate(config: DictConfig) -> dict[str, float]:
         except Exception as error:  # of whatever kind: a stranger's values may be anything
             raise ConfigError(f"run: it cannot be built: {first_line(error)}") from error
         try:
-            trainer.test(module, build(data), ckpt_path=path, weights_only=True, verbose=False)
-        except RuntimeError as error:
+            trainer.test(module, rows, ckpt_path=path, weights_only=True, verbose=False)
+        except (OSError, ValueError, ImportError):
+            raise
+        except Exception as error:
             if "Error(s) in loading state_dict" not in str(error):
-                raise
+                raise ConfigError(f"run: it cannot be evaluated: {first_line(error)}") from error
             raise ConfigError(f"checkpoint={asked['checkpoint']}: not of this network") from error
     metrics = {k: v for k, v in module.epoch_metrics.items() if k.startswith("test/")}
     for name, value in metrics.items():

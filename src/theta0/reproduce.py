@@ -1,6 +1,7 @@
 """A finished run, done again and compared with what it left."""
 
 import csv
+import io
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
@@ -12,14 +13,19 @@ from rich.markup import escape
 from rich.table import Table
 
 from theta0 import packages
-from theta0.config import check_trainer
+from theta0.config import check_plain, check_trainer
 from theta0.continuation import differing
 from theta0.errors import ConfigError
+from theta0.files import read_plain
 from theta0.identity import resolve
 from theta0.results import Result, write_atomically
+from theta0.terminal import printable
 from theta0.trust import trusted
 
 COMPARED = ("done", "diverged")
+
+DOWNLOADED = ("theta0.data.TorchvisionSet", "theta0.data.OpenML")
+"""Sources that write to their `root`."""
 
 
 def reproduce(config: Any) -> bool:
@@ -39,9 +45,15 @@ def reproduce(config: Any) -> bool:
         raise ConfigError(f"run: {folder} is {first.status}: there is no end to compare with")
     if (target / "result.json").exists():
         raise ConfigError(f"folder={target}: holds a run already")
-    check_trainer(first.config["trainer"])
-
-    second = run_again(first, target, asked["paths"], asked["rendezvous"])
+    again = configuration_again(first.config, asked["paths"], asked["rendezvous"])
+    try:
+        check_plain(again)
+    except ConfigError as error:
+        raise ConfigError(
+            f"run: {folder}: its configuration is none of this version: {error}"
+        ) from error
+    check_trainer(again["trainer"])
+    second = run_again(first, target, again)
     console = Console()
     then, now = first.environment, second.environment
     if packages.SHA256 in then:  # the run's folder stands alone: its packages are not all known
@@ -50,30 +62,34 @@ def reproduce(config: Any) -> bool:
     if second.environment and differences:  # none is known of a run that failed at its start
         table = Table("environment", "then", "now")
         for row in differences:
-            table.add_row(*map(escape, row))
+            table.add_row(*(escape(printable(word)) for word in row))
         console.print(table)
     verdict, holds = judge(first, second, folder, target, asked["epsilon"])
-    console.print(verdict, markup=False, soft_wrap=True)
+    console.print(printable(verdict), markup=False, soft_wrap=True)
     return holds
 
 
-def run_again(
-    first: Result, target: Path, paths: dict[str, str], rendezvous: str | None = None
-) -> Result:
-    """The run of `first` in folder `target`, without W&B; data files are where `paths` says.
+def configuration_again(
+    config: dict[str, Any], paths: dict[str, str], rendezvous: str | None = None
+) -> dict[str, Any]:
+    """A run's configuration without W&B; data files are where `paths` says.
 
     Where several nodes meet is not the run's to say: what torch's rendezvous is told there, it
     unpickles.
     """
-    from theta0.run import perform
-
-    target.mkdir(parents=True, exist_ok=True)
-    plain = with_data_in(first.config, paths) | {
+    return with_data_in(config, paths) | {
         "paths": paths,
         "logger": {"_target_": "theta0.tracking.no_logger"},
         "rendezvous": rendezvous,
         "pruning": None,
     }
+
+
+def run_again(first: Result, target: Path, plain: dict[str, Any]) -> Result:
+    """The run of `first` in folder `target`, by a configuration in plain containers."""
+    from theta0.run import perform
+
+    target.mkdir(parents=True, exist_ok=True)
     second = Result(
         run=first.run,
         study=target.name,
@@ -91,7 +107,11 @@ def run_again(
 
 
 def with_data_in(config: dict[str, Any], paths: dict[str, str]) -> dict[str, Any]:
-    """A run's configuration with the data folder of `paths` wherever the run's own stands."""
+    """A run's configuration with the data folder of `paths` wherever the run's own stands.
+
+    A source of theta0's that downloads what is missing is given that folder, whatever stands there:
+    where files are written is not the run's to say.
+    """
     then, now = config["paths"]["data_dir"], paths["data_dir"]
 
     def moved(node: Any) -> Any:
@@ -99,7 +119,11 @@ def with_data_in(config: dict[str, Any], paths: dict[str, str]) -> dict[str, Any
             return {key: moved(value) for key, value in node.items()}
         return now if node == then else node
 
-    return {key: moved(value) for key, value in config.items()}
+    found = {key: moved(value) for key, value in config.items()}
+    source = found["data"].get("source")
+    if isinstance(source, dict) and source.get("_target_") in DOWNLOADED:
+        source["root"] = now
+    return found
 
 
 def judge(
@@ -141,5 +165,7 @@ def first_difference(first: Path, second: Path) -> str:
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:
     if path.exists():
-        with path.open(newline="") as file:
-            yield from csv.DictReader(file)
+        try:
+            yield from csv.DictReader(io.StringIO(read_plain(path), newline=""))
+        except csv.Error as error:
+            raise ValueError(f"{path}: cannot be read: {error}") from error

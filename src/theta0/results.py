@@ -11,7 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from theta0 import packages
-from theta0.errors import first_line, in_words
+from theta0.errors import first_line, in_words, shown
+from theta0.files import read_plain
+from theta0.names import plain_name
 from theta0.objective import WORST, Mode, counted
 
 INDEX = ".index"
@@ -30,7 +32,19 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-Metrics = Annotated[dict[str, float | None], AfterValidator(_finite)]
+def _word(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("must not hold control characters")
+    return text
+
+
+Name = Annotated[str, AfterValidator(plain_name)]
+"""Of a folder: the record may be a stranger's, and paths are made of it."""
+
+Word = Annotated[str, AfterValidator(_word)]
+"""Stands in tables, on a terminal too."""
+
+Metrics = Annotated[dict[Word, float | None], AfterValidator(_finite)]
 """By name; None where one was not measured or is not finite, so that no mean counts it."""
 
 
@@ -52,7 +66,7 @@ class Objective(_Part):
     `worst`.
     """
 
-    metric: str
+    metric: Word
     mode: Mode
     value: float | None = None
 
@@ -131,10 +145,10 @@ class Result(_Part):
 
     schema_: Literal[1] = Field(default=1, alias="schema")
     status: Status = "running"
-    run: str
-    study: str
+    run: Name
+    study: Name
     overrides: list[str]
-    choices: dict[str, str]
+    choices: dict[Word, Word]
     config: dict[str, Any]
     config_hash: str
     seeds: Seeds
@@ -173,7 +187,7 @@ class Result(_Part):
         """
         path = folder / "result.json"
         try:
-            result = cls.model_validate_json(path.read_text())
+            result = cls.model_validate_json(read_plain(path))
             result.environment = packages.restored(result.environment, folder)
             return result
         except FileNotFoundError:
@@ -181,9 +195,11 @@ class Result(_Part):
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
-            raise ValueError(f"{path}: cannot be read: {where} {first['msg']}") from error
+            reason = first["msg"].removeprefix("Value error, ")
+            raise ValueError(f"{path}: cannot be read: {shown(where)} {reason}") from error
         except (UnicodeDecodeError, OSError) as error:
-            raise ValueError(f"{path}: cannot be read: {error}") from error
+            reason = getattr(error, "strerror", None) or error
+            raise ValueError(f"{path}: cannot be read: {reason}") from error
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -207,6 +223,8 @@ def read_runs(folder: Path) -> tuple[list[tuple[Path, Result]], list[str]]:
     runs, broken = [], []
     for path in sorted(folder.glob("*/result.json")):
         try:
+            if path.parent.is_symlink():
+                raise ValueError(f"{path.parent}: is a link, which is not followed")
             runs.append((path.parent, Result.read(path.parent)))
         except ValueError as error:
             broken.append(str(error))

@@ -36,6 +36,16 @@ def check(config: DictConfig, schema: type[TrainConfig] = TrainConfig) -> dict[s
         check_plugins(config.hydra)
     plain = resolve(config)
     refuse_secrets(plain, config.get("hydra"))
+    check_plain(plain, schema)
+    launcher = OmegaConf.to_container(config.hydra.launcher) if "hydra" in config else None
+    check_processes(plain, launcher)  # type: ignore[arg-type]
+    if "hydra" in config and plain["pruning"] and config.hydra.sweeper._target_ != SEARCH:
+        raise ConfigError("pruning: stops runs of a search: hydra/sweeper=optuna, or search=...")
+    return plain
+
+
+def check_plain(plain: dict[str, Any], schema: type[TrainConfig] = TrainConfig) -> None:
+    """The same for a configuration in plain containers, as a run's folder holds one."""
     _validate(schema, plain, "")
     _check_objective(plain)
     for group in SINGLE:
@@ -49,11 +59,6 @@ def check(config: DictConfig, schema: type[TrainConfig] = TrainConfig) -> dict[s
     _check_task(plain)
     check_steps(plain)
     _check_installed(plain)
-    launcher = OmegaConf.to_container(config.hydra.launcher) if "hydra" in config else None
-    check_processes(plain, launcher)  # type: ignore[arg-type]
-    if "hydra" in config and plain["pruning"] and config.hydra.sweeper._target_ != SEARCH:
-        raise ConfigError("pruning: stops runs of a search: hydra/sweeper=optuna, or search=...")
-    return plain
 
 
 def check_report(config: DictConfig) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from theta0.errors import first_line
+from theta0.files import open_plain
 from theta0.results import Result
 
 KEYS = {"study": "str", "run": "str", "epoch": "int64", "step": "int64", "seconds": "float64"}
@@ -23,7 +24,8 @@ def curves(results: Sequence[Result], folders: Sequence[Path]) -> tuple[pd.DataF
     for number, folder in enumerate(folders):
         path = folder / "metrics.csv"
         try:
-            rows = pd.read_csv(path)
+            with open_plain(path) as file:
+                rows = pd.read_csv(file)
             # Before the first epoch there is none; a header alone would make columns of objects.
             if "epoch" in rows and len(rows):
                 rows = rows[rows["epoch"].notna()].apply(pd.to_numeric)

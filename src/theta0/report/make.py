@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from theta0.files import refuse_links
 from theta0.report import page, tables
 from theta0.report.caveats import caveats
 from theta0.report.finding import findings
@@ -26,6 +27,7 @@ def make(
         target: of time to target, in units of the objective.
         seed: of the bootstrap.
     """
+    refuse_links(folder)
     statistics = analyse(study, target, seed)
     runs.write(study.runs, folder)
     tables.write(study, statistics, folder / "tables")

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from theta0.config import check_report
 from theta0.errors import ConfigError, choices
+from theta0.files import refuse_links
 
 
 def report(config: DictConfig) -> None:
@@ -21,6 +22,8 @@ def report(config: DictConfig) -> None:
     logs = Path(asked["paths"]["log_dir"])
     names = asked["study"] if isinstance(asked["study"], list) else [asked["study"]]
     folders = [_folder(str(name), logs) for name in names]
+    for folder in folders:
+        refuse_links(folder, deep=False)
     # Only now, so that a mistake is told at once: pandas, scipy and matplotlib take their time.
     from theta0.report import figures, page, workspace
     from theta0.report.make import make

@@ -38,11 +38,10 @@ class StudyCallback(Callback):
         forget()
         try:
             check(config)
-        except ConfigError as error:
-            sys.exit(fail(error))
-        try:
             if _speaks():
                 record_command(config, multirun=False)
+        except ConfigError as error:
+            sys.exit(fail(error))
         except OSError as error:
             fail(error)
             sys.exit(1)
@@ -81,8 +80,17 @@ class StudyCallback(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """What the study holds already, to tell at the end what this command has done."""
+        from theta0.cli import fail
+        from theta0.files import refuse_links
         from theta0.index import forget, index_of
+        from theta0.names import is_plain_name
 
+        if not is_plain_name(config.study):
+            return  # the sweeper refuses it
+        try:
+            refuse_links(Path(config.hydra.sweep.dir))
+        except ConfigError as error:
+            sys.exit(fail(error))
         forget()
         self.before = index_of(Path(config.hydra.sweep.dir)).current()
 

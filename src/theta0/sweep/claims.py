@@ -1,6 +1,7 @@
 """What an experiment claims about its study, and whether the study bears it out."""
 
 import csv
+import io
 import math
 import statistics
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from theta0.errors import choices
+from theta0.files import read_plain
 from theta0.results import Result
 from theta0.sweep.plain import plain
 from theta0.sweep.table import cells, shown_value
@@ -129,8 +131,8 @@ def _value(value: str | dict[str, Any], run: Result, study: Path) -> float:
     path = study / run.run / "diagnostics.csv"
     if not path.is_file():
         raise Unmeasured(f"{run.run}: no diagnostics.csv: needs diagnostics")
-    with path.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["step"] == "0"]
+    lines = io.StringIO(read_plain(path), newline="")
+    rows = [row for row in csv.DictReader(lines) if row["step"] == "0"]
     layers = {row["layer"]: row for row in rows}
     if layer not in layers:
         raise Unmeasured(f"{path}: layer={layer}: no such layer; {choices(layer, layers)}")

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from theta0.errors import ConfigError
+from theta0.files import read_yaml, refuse_links
 
 FILE = "commands.yaml"
 
@@ -27,8 +28,14 @@ class Command(BaseModel):
 
 
 def record_command(config: DictConfig, multirun: bool) -> None:
-    """Append an entry to the study's commands.yaml; what is there already is never rewritten."""
+    """Append an entry to the study's commands.yaml; what is there already is never rewritten.
+
+    Raises ConfigError for links in the study, or in the folder of the run: see `refuse_links`.
+    """
     study = Path(config.hydra.sweep.dir)
+    refuse_links(study, deep=multirun)
+    if not multirun:
+        refuse_links(Path(config.hydra.run.dir))
     study.mkdir(parents=True, exist_ok=True)
     command = Command(
         multirun=multirun,
@@ -52,7 +59,7 @@ def read_commands(study: Path) -> list[Command]:
     """
     path = study / FILE
     try:
-        entries: Any = yaml.safe_load(path.read_text())
+        entries = read_yaml(path)
         if not isinstance(entries, list):
             raise ValueError("not a list of commands")
         return [Command.model_validate(entry) for entry in entries]
@@ -60,7 +67,7 @@ def read_commands(study: Path) -> list[Command]:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise ConfigError(f"{path}: cannot be read: {where} {first['msg']}") from error
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise ConfigError(f"{path}: cannot be read: {reason}") from error
 

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from theta0.errors import first_line
+from theta0.files import open_plain
 from theta0.report.figures.axes import ends, frame
 from theta0.report.figures.panels import legend
 from theta0.report.figures.problem import Problem
@@ -79,7 +80,8 @@ def measured(problem: Problem) -> pd.DataFrame:
     for number in runs.index:
         path = problem.study.paths[number] / "diagnostics.csv"
         try:
-            rows = pd.read_csv(path, usecols=columns, dtype=dict.fromkeys(QUANTITIES, float))
+            with open_plain(path) as file:
+                rows = pd.read_csv(file, usecols=columns, dtype=dict.fromkeys(QUANTITIES, float))
         except FileNotFoundError:
             continue
         except (OSError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 import base64
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from theta0.errors import shown
+from theta0.files import open_plain
 from theta0.report.report import Report
 from theta0.report.statistics.cells import with_lost
 from theta0.report.statistics.limits import limits
@@ -148,8 +150,8 @@ def _curves(study: Study) -> dict[str, Any]:
 def _tail(path: Path) -> str:
     """The end of a log, from a line's beginning; "" where there is none."""
     try:
-        with path.open("rb") as file:
-            start = max(0, path.stat().st_size - TAIL)
+        with open_plain(path) as file:
+            start = max(0, os.fstat(file.fileno()).st_size - TAIL)
             file.seek(start)
             text = file.read().decode(errors="replace")
     except OSError:
