@@ -11,7 +11,8 @@ from omegaconf import OmegaConf
 from torch.nn import functional
 
 from theta0.build import build
-from theta0.metrics import EpochMetrics, shortest
+from theta0.classwise import shortest
+from theta0.metrics import EpochMetrics
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "metrics"
 UNEVEN = [7, 1, 32, 5, 32, 3]

@@ -8,6 +8,8 @@ import torch
 import torchmetrics
 from torch import Tensor, nn
 
+from theta0.classwise import spread
+
 
 class MeanLoss(torchmetrics.Metric):
     """The mean over samples of losses that are means over batches.
@@ -53,6 +55,7 @@ class EpochMetrics(nn.Module):
         self.split, self.suffix = split, suffix
         self.losses = nn.ModuleDict({name: MeanLoss() for name in ("loss", *map(_part, parts))})
         self.others = nn.ModuleDict({name: copy.deepcopy(m) for name, m in metrics.items()})
+        self.tables: dict[str, Tensor] = {}  # of the last `compute`, by `split/name`
         self._losses: list[dict[str, Tensor]] = []
         self._outputs: list[Tensor] = []
         self._targets: list[Tensor] = []
@@ -89,12 +92,19 @@ class EpochMetrics(nn.Module):
                 metric.update(output, target)
         self._losses, self._outputs, self._targets = [], [], []
 
-    def compute(self) -> dict[str, float]:
-        """`split/name` → value over all ranks' batches since the last call; starts afresh."""
+    def compute(self, classes: Sequence[str] | None = None) -> dict[str, float]:
+        """`split/name` → value over all ranks' batches since the last call; starts afresh.
+
+        A metric of several numbers is spread, see `theta0.classwise`; tables are in `tables`.
+        """
         self.flush()
-        values = {}
+        values: dict[str, float] = {}
+        self.tables = {}
         for name, metric in self.named().items():
-            values[f"{self.split}/{name}{self.suffix}"] = shortest(metric.compute())
+            key = f"{self.split}/{name}{self.suffix}"
+            numbers, tables = spread(key, metric.compute(), classes)
+            values |= numbers
+            self.tables |= tables
             metric.reset()
         return values
 
@@ -139,8 +149,3 @@ def _on(device: torch.device, value: Any) -> Any:
 
 def _part(name: str) -> str:
     return f"loss_{name}"
-
-
-def shortest(value: Tensor) -> float:
-    """0.914 and not 0.9139999747276306: the shortest number that is the same float32."""
-    return float(str(value.cpu().numpy()))

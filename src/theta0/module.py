@@ -5,7 +5,7 @@ import inspect
 import math
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import lightning
@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from theta0 import seeds
 from theta0.build import build
+from theta0.classwise import classes_of
 from theta0.data import (
     Batch,
     BatchLoader,
@@ -29,7 +30,7 @@ from theta0.data import (
 )
 from theta0.losses import WeightedSum
 from theta0.metrics import EpochMetrics
-from theta0.objective import counted
+from theta0.objective import counted, require_measured
 from theta0.optim import build_optimizer
 
 
@@ -85,6 +86,7 @@ class Module(lightning.LightningModule):
         self.plateau: ReduceLROnPlateau | None = None
         self.epoch_metrics: dict[str, float] = {}  # of the epoch under way
         self.last_metrics: dict[str, float] = {}  # of the last epoch that ended
+        self.tables: dict[str, Tensor] = {}  # of the metrics that are tables, of the last split
         self.fit_seconds = 0.0
         self._state: dict[str, Any] | None = None  # of this process, in the checkpoint
         self._plateau_state: dict[str, Any] | None = None
@@ -225,10 +227,20 @@ class Module(lightning.LightningModule):
             getattr(self, f"{split}_{kind}").add(loss, output, batch.y, parts)
 
     def _computed(self, split: str) -> dict[str, float]:
-        values: dict[str, float] = getattr(self, f"{split}_metrics").compute()
-        if self.adversary is not None:
-            values |= getattr(self, f"{split}_robust").compute()
+        """The numbers of a split's metrics; the tables are kept for the run's folder."""
+        kinds = ["metrics"] if self.adversary is None else ["metrics", "robust"]
+        values: dict[str, float] = {}
+        self.tables = {}
+        for kind in kinds:
+            metrics: EpochMetrics = getattr(self, f"{split}_{kind}")
+            values |= metrics.compute(self.classes)
+            self.tables |= metrics.tables
         return values
+
+    @property
+    def classes(self) -> Sequence[str] | None:
+        """The names of the data set's classes, if it has them."""
+        return classes_of(self.trainer.datamodule)  # type: ignore[attr-defined]
 
     # --------------------------------------------------------------------------------------- epochs
 
@@ -257,13 +269,15 @@ class Module(lightning.LightningModule):
         if self.trainer.state.fn == "fit" and not math.isfinite(values["val/loss"]):
             reason = f"val/loss is {values['val/loss']} after step {self.global_step}"
             raise self._diverged(reason, "a validation batch")
+        if self.trainer.state.fn == "fit":
+            require_measured(self.objective["metric"], values)
         self._publish(values)
 
     def on_train_epoch_end(self) -> None:
         """Before the epoch's checkpoint is written: it holds all that belongs to the epoch."""
         self._check_finite()
         self._move_to("eval")  # as the checkpoint has it: going there and back costs the last bits
-        self._publish(self.train_metrics.compute())
+        self._publish(self.train_metrics.compute(self.classes))
         watched = self.epoch_metrics.get(self.objective["metric"])
         if self.plateau is not None and watched is not None:
             self.plateau.step(counted(watched, self.plateau.mode))

@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from theta0.errors import choices
+
 Mode = Literal["min", "max"]
 
 WORST: dict[str, float] = {"min": math.inf, "max": -math.inf}
@@ -34,10 +36,10 @@ def direction(metric: str, metrics: Mapping[str, Any]) -> Mode | None:
     """Whether less ("min") or more ("max") of a metric is better; None where nothing tells.
 
     Args:
-        metric: as a run records it: "val/loss", "test/acc_robust".
+        metric: as a run records it: "val/loss", "test/acc_robust", "val/f1.3" of the fourth class.
         metrics: the configuration's nodes, by name.
     """
-    name = metric.partition("/")[2].removesuffix("_robust")
+    name = metric.partition("/")[2].partition(".")[0].removesuffix("_robust")
     if name == "loss" or name.startswith("loss_"):
         return "min"
     target = str((metrics.get(name) or {}).get("_target_", ""))
@@ -46,6 +48,12 @@ def direction(metric: str, metrics: Mapping[str, Any]) -> Mode | None:
     if package.partition(".")[0] != "torchmetrics":
         return None
     return "min" if cls in LOWER else "max" if cls in HIGHER else None
+
+
+def require_measured(metric: str, values: Mapping[str, float]) -> None:
+    """Raise ValueError, in one line, unless a validation has measured the objective's metric."""
+    if metric not in values:
+        raise ValueError(f"objective.metric={metric}: {choices(metric, values)}")
 
 
 def counted(value: float | None, mode: str) -> float:

@@ -23,6 +23,7 @@ from theta0 import environment, launch, seeds
 from theta0.build import build
 from theta0.callbacks import build_callback
 from theta0.checkpoints import CheckpointFiles, read_checkpoint
+from theta0.classwise import write_tables
 from theta0.continuation import PROCESSES, go_on, locked
 from theta0.errors import shown
 from theta0.frame import check_frame
@@ -161,6 +162,8 @@ def train(folder: Path, config: dict[str, Any], result: Result, loggers: list[An
         trainer.test(module, data, ckpt_path=chosen, weights_only=True, verbose=False)
         tested = {k: v for k, v in module.epoch_metrics.items() if k.startswith("test/")}
         result.metrics.update(tested)
+        if trainer.is_global_zero:
+            write_tables(folder, module.tables, module.classes)
     if config["trainer"]["profiler"]:
         log.info(trainer.profiler.summary())  # type: ignore[attr-defined]
 

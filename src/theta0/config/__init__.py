@@ -8,6 +8,7 @@ from theta0.config.check import (
     check_plugins,
     check_report,
     measured,
+    unmeasured,
 )
 from theta0.config.components import COMPONENTS
 from theta0.config.processes import check_trainer, processes_of, usable_cores
@@ -27,5 +28,6 @@ __all__ = [
     "check_trainer",
     "measured",
     "processes_of",
+    "unmeasured",
     "usable_cores",
 ]

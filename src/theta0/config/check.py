@@ -76,6 +76,30 @@ def measured(plain: dict[str, Any]) -> list[str]:
     return [f"val/{name}" for name in names]
 
 
+def unmeasured(metric: str, plain: dict[str, Any]) -> str:
+    """What is wrong with `metric` as one number of validation, or "".
+
+    Of a metric that has a number for each class (val/f1.3, val/f1.cat) only torchmetrics' own are
+    known here; others are found out at the first validation.
+    """
+    whole, _, one = metric.partition(".")
+    if whole not in (names := measured(plain)):
+        return choices(metric, names)
+    node = plain["metrics"].get(whole.partition("/")[2].removesuffix("_robust"), {})
+    target = str(node.get("_target_", ""))
+    if target.endswith("ConfusionMatrix"):
+        return "is a table, not a number"
+    many = node.get("average", "") in (None, "none")
+    if many and not one:
+        return f"has a number for each class: {metric}.0, ..."
+    if one and (not node or (target.startswith("torchmetrics.") and not many)):
+        return f"is one number: {whole}"
+    classes = plain["data"].get("num_classes")
+    if one.isdecimal() and classes is not None and int(one) >= classes:
+        return f"the classes are 0 to {classes - 1}"
+    return ""
+
+
 def check_plugins(hydra: Any) -> None:
     """Raises ConfigError where the options of the launcher or the sweeper, in Hydra's node, are
     wrong."""
@@ -174,8 +198,8 @@ def _line(schema: type[BaseModel], error: ValidationError, prefix: str) -> str:
 def _check_objective(plain: dict[str, Any]) -> None:
     """It is measured, and known to be better when lower or when higher."""
     metric = plain["objective"]["metric"]
-    if metric not in (names := measured(plain)):
-        raise ConfigError(f"objective.metric={metric}: {choices(metric, names)}")
+    if problem := unmeasured(metric, plain):
+        raise ConfigError(f"objective.metric={metric}: {problem}")
     if plain["objective"]["mode"] is None:
         raise ConfigError(
             f"objective.mode=null: whether less or more of {metric} is better is not known:"

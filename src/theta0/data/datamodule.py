@@ -105,6 +105,11 @@ class DataModule(pl.LightningDataModule):
         return self._digest or digest_of(self.source)
 
     @property
+    def classes(self) -> Sequence[str] | None:
+        """The names of the classes, where the source has them."""
+        return getattr(self.source, "classes", None)
+
+    @property
     def sizes(self) -> dict[str, int]:
         """Rows in `train`, `val` and `test`."""
         self.setup()

@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -44,6 +44,11 @@ class Source(ABC):
 
     Arguments are a configuration's plain values, lists and dictionaries among them.
     """
+
+    @property
+    def classes(self) -> Sequence[str] | None:
+        """The classes' names, in the order of their labels; None where they have none."""
+        return None
 
     def prepare(self) -> None:  # noqa: B027 (most sources have nothing to fetch)
         """Fetch the files that `load` reads, if they are missing; called on one process only."""

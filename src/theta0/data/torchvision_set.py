@@ -4,7 +4,7 @@ import contextlib
 import io
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,17 @@ from theta0.data.source import Arrays, Source
 
 MNIST_LIKE = ("MNIST", "FashionMNIST", "KMNIST")
 NAMES = (*MNIST_LIKE, "CIFAR10", "CIFAR100", "SVHN")
+
+CLASSES = {
+    "FashionMNIST": (
+        *("t-shirt", "trouser", "pullover", "dress", "coat"),
+        *("sandal", "shirt", "sneaker", "bag", "ankle_boot"),
+    ),
+    "CIFAR10": (
+        *("airplane", "automobile", "bird", "cat", "deer"),
+        *("dog", "frog", "horse", "ship", "truck"),
+    ),
+}
 
 _TIMEOUT = 30  # seconds without an answer; torchvision itself would wait for ever
 
@@ -46,6 +57,10 @@ class TorchvisionSet(Source):
             raise ValueError(
                 f"data.source.name={self.name}, but it must be one of {', '.join(NAMES)}"
             )
+
+    @property
+    def classes(self) -> Sequence[str] | None:
+        return CLASSES.get(self.name)
 
     def prepare(self) -> None:
         if not self._missing():

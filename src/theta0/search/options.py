@@ -7,7 +7,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import Override
 
-from theta0.config import measured
+from theta0.config import measured, unmeasured
 from theta0.errors import ConfigError, choices, shown
 from theta0.results import Cost
 
@@ -52,10 +52,13 @@ class Options:
         """
         if self.objectives is None:
             return {plain["objective"]["metric"]: plain["objective"]["mode"]}
-        names = [*measured(plain), *(f"cost.{key}" for key in Cost.model_fields)]
+        costs = [f"cost.{key}" for key in Cost.model_fields]
         for metric in self.objectives:
-            if metric not in names:
+            if metric.partition(".")[0] not in (*measured(plain), "cost"):
+                names = [*measured(plain), *costs]
                 raise self.wrong("objectives", f"{metric}: {choices(metric, names)}")
+            if metric not in costs and (problem := unmeasured(metric, plain)):
+                raise self.wrong("objectives", f"{metric}: {problem}")
         if len(self.objectives) > 1 and self.sampler == "cmaes":
             raise self.wrong("sampler", "has one objective; nsga2 and tpe take several")
         if plain["pruning"] is not None:

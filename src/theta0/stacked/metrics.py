@@ -1,6 +1,6 @@
 """An epoch's metrics of all members: any torchmetrics, its state `[members, ...]`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -8,7 +8,8 @@ import torchmetrics
 from torch import Tensor
 from torch.func import vmap
 
-from theta0.metrics import EpochMetrics, shortest
+from theta0.classwise import spread
+from theta0.metrics import EpochMetrics
 
 State = dict[str, Tensor]
 
@@ -29,6 +30,7 @@ class StackedMetrics:
         self.metrics = template.named()
         self.members = members
         self.states: dict[str, State] = {}
+        self.tables: list[dict[str, Tensor]] = []  # each member's, of the last `compute`
         self._reset()
         self._losses: list[dict[str, Tensor]] = []  # by name [members]
         self._outputs: list[Tensor] = []  # [members, n, ...]
@@ -83,16 +85,22 @@ class StackedMetrics:
                 self.states[name] = vmap(update)(self.states[name], output, target)
         self._losses, self._outputs, self._targets = [], [], []
 
-    def compute(self) -> list[dict[str, float]]:
-        """Each member's `split/name` → value since the last call; starts afresh."""
+    def compute(self, classes: Sequence[str] | None = None) -> list[dict[str, float]]:
+        """Each member's `split/name` → value since the last call; starts afresh.
+
+        A metric of several numbers is spread as in a run of its own; see `tables`.
+        """
         self.flush()
-        columns = {}
+        values: list[dict[str, float]] = [{} for _ in range(self.members)]
+        self.tables = [{} for _ in range(self.members)]
         for name, metric in self.metrics.items():
-            values = _computed(metric, self.states[name], self.members)
             key = f"{self.template.split}/{name}{self.template.suffix}"
-            columns[key] = [shortest(value) for value in values.cpu().view(self.members)]
+            for i, value in enumerate(_computed(metric, self.states[name], self.members)):
+                numbers, tables = spread(key, value, classes)
+                values[i] |= numbers
+                self.tables[i] |= tables
         self._reset()
-        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        return values
 
     def keep(self, rows: Tensor) -> None:
         """Only these members go on, in this order."""
@@ -151,17 +159,18 @@ def _update(metric: torchmetrics.Metric) -> Callable[..., State]:
     return update
 
 
-def _computed(metric: torchmetrics.Metric, state: State, members: int) -> Tensor:
-    """[members]: the metric's own compute, at once where vmap takes it, else one by one."""
+def _computed(metric: torchmetrics.Metric, state: State, members: int) -> list[Any]:
+    """Each member's value: the metric's own compute, at once where vmap takes it, else in turn."""
 
-    def compute(state: State) -> Tensor:
+    def compute(state: State) -> Any:
         for key, value in state.items():
             setattr(metric, key, value)
         return type(metric).compute(metric)
 
     try:
-        return vmap(compute)(state)
+        values = vmap(compute)(state)
     except RuntimeError:  # R² looks at the number of samples, which vmap does not show
-        return torch.stack(
-            [compute({key: value[i] for key, value in state.items()}) for i in range(members)]
-        )
+        return [compute({key: value[i] for key, value in state.items()}) for i in range(members)]
+    if isinstance(values, dict):
+        return [{key: value[i] for key, value in values.items()} for i in range(members)]
+    return list(values.cpu())

@@ -12,9 +12,11 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from theta0.build import build
+from theta0.classwise import classes_of
 from theta0.data import BatchLoader
 from theta0.metrics import EpochMetrics
 from theta0.module import not_finite, require_steps
+from theta0.objective import require_measured
 from theta0.results import Error, Status
 from theta0.stacked.batches import Rows
 from theta0.stacked.loops import solo_loops
@@ -93,6 +95,11 @@ class Stack(lightning.LightningModule):
 
     def _weights(self) -> dict[str, Tensor]:
         return {**self.network.parameters, **self.network.buffers}
+
+    @property
+    def classes(self) -> Sequence[str] | None:
+        """The names of the data set's classes, if it has them."""
+        return classes_of(next(iter(self.rows.modules.values())))
 
     @property
     def alive(self) -> list[Member]:
@@ -284,7 +291,10 @@ class Stack(lightning.LightningModule):
         self._val_metrics.add(loss, output, y, shared, parts)
 
     def on_validation_epoch_end(self) -> None:
-        for member, values in zip(self.members, self._val_metrics.compute(), strict=True):
+        for member, values in zip(
+            self.members, self._val_metrics.compute(self.classes), strict=True
+        ):
+            require_measured(member.result.objective.metric, values)
             member.metrics |= values
         self.note_place()
         step = self.global_step
@@ -298,7 +308,9 @@ class Stack(lightning.LightningModule):
         self.note_place()
         self._check_finite()
         self._share_time()
-        for member, values in zip(self.members, self.train_metrics.compute(), strict=True):
+        for member, values in zip(
+            self.members, self.train_metrics.compute(self.classes), strict=True
+        ):
             member.metrics |= values
         improved: list[int] = []
         gone: dict[Status, list[Member]] = {"done": [], "pruned": []}
@@ -329,15 +341,17 @@ class Stack(lightning.LightningModule):
         """Take these members' weights as they are for their best."""
         self._note_best([self.members.index(member) for member in members])
 
-    def judge(self, split: str, members: Sequence[Member]) -> list[dict[str, float]]:
-        """Metrics of a split at each member's chosen weights."""
+    def judge(
+        self, split: str, members: Sequence[Member]
+    ) -> list[tuple[dict[str, float], dict[str, Tensor]]]:
+        """Metrics of a split at each member's chosen weights: numbers and tables."""
         metrics = StackedMetrics(self.templates[split], len(self.members))
         for batch in self.rows.places(split, self.config["data"]["eval_batch_size"]):
             x, y, shared = self.rows.take(split, batch.x)
             loss, parts, output = self.network.evaluate(x, y, shared, weights=self.best)
             metrics.add(loss, output, y, shared, parts)
-        values = metrics.compute()
-        return [values[self.members.index(member)] for member in members]
+        judged = list(zip(metrics.compute(self.classes), metrics.tables, strict=True))
+        return [judged[self.members.index(member)] for member in members]
 
 
 def _diverged(reason: str) -> Error:

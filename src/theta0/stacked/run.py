@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from theta0 import environment
 from theta0.build import build
+from theta0.classwise import write_tables
 from theta0.data import BatchLoader, DataModule
 from theta0.errors import first_line
 from theta0.init import table, warnings
@@ -230,12 +231,13 @@ class Run:
         present = [member for member in members if member.best is None]
         if present:
             self.stack.choose_present(present)
-            for member, values in zip(present, self.stack.judge("val", present), strict=True):
+            for member, (values, _) in zip(present, self.stack.judge("val", present), strict=True):
                 member.best_metrics = {**member.metrics, **values}
-        tested: list[dict[str, float]] = [{} for _ in members]
+        tested: list[Any] = [({}, {}) for _ in members]
         if test:
             tested = self.stack.judge("test", members)
-        for member, values in zip(members, tested, strict=True):
+        for member, (values, tables) in zip(members, tested, strict=True):
+            write_tables(member.folder, tables, self.stack.classes)
             result = member.result
             result.best = member.best
             result.metrics = {**member.best_metrics, **values}
