@@ -8,6 +8,7 @@ from typing import Any
 
 from theta0.terminal import printable
 
+_REFUSED = re.compile(r"\d+ validation errors? for (\S+)\n(\S+)\n +(.+?)(?: \[type=.*)?(?:\n|$)")
 _OUT_OF_MEMORY = re.compile("out of memory|allocate memory")  # torch's words on GPU and CPU
 
 
@@ -19,6 +20,8 @@ def shown(value: Any) -> str:
     """A value as it would be typed on the command line."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
+    if value == "":
+        return "''"
     text = str(value).replace(" ", "") if isinstance(value, (list, dict)) else str(value)
     return printable(text).replace("\n", r"\n")
 
@@ -54,6 +57,9 @@ def in_words(error: BaseException) -> str:
 
 
 def first_line(error: BaseException | str) -> str:
-    """The message's first line; with the second where the first one only announces it."""
-    first, *rest = str(error).strip().splitlines() or [""]
+    """The message's first line; with what follows where the first one only announces it."""
+    text = str(error).strip()
+    if refused := _REFUSED.match(text):  # pydantic: three lines for a value
+        return f"{refused[1]}.{refused[2]}: {refused[3]}"
+    first, *rest = text.splitlines() or [""]
     return f"{first} {rest[0].strip()}" if first.endswith(":") and rest else first

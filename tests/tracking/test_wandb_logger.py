@@ -11,11 +11,13 @@ import pytest
 import wandb
 from conftest import clean_environment
 from lightning.pytorch.loggers import WandbLogger
+from pydantic import ValidationError
 from wandb.sdk import wandb_setup
 
-from theta0.results import Cost, Objective, Result, Seeds
+from theta0.results import Cost, Error, Objective, Result, Seeds
 from theta0.sweep.offline import sync_command
 from theta0.tracking import CsvLogger, finish, wandb_logger
+from theta0.tracking.wandb import _mode
 
 slow = pytest.mark.slow
 
@@ -303,6 +305,44 @@ def test_disabled_leaves_offline_runs_alone(no_key, folder, monkeypatch):
     Start(folder, step=0).log(10).end()
     assert offline(folder) == before
     assert len(before) == 1
+
+
+@pytest.mark.parametrize("how", ["offline", "disabled", "WANDB_DISABLED", "user"])
+def test_wandb_offline_and_disabled_are_obeyed(wandb_server, folder, monkeypatch, tmp_path, how):
+    """`wandb offline` leaves a file in the folder where it is typed; nothing leaves the machine."""
+    monkeypatch.chdir(tmp_path)
+    settings = tmp_path / "wandb" / "settings"
+    if how == "WANDB_DISABLED":
+        monkeypatch.setenv("WANDB_DISABLED", "true")
+    else:
+        if how == "user":
+            monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "wandb"))
+            monkeypatch.chdir(folder)
+        settings.parent.mkdir()
+        settings.write_text(f"[default]\nmode = {'offline' if how == 'user' else how}\n")
+    Start(folder).log(0, 10).end()
+    assert len(offline(folder)) == (how in ("offline", "user"))
+    assert wandb_server.requests == []
+
+
+def test_the_server_of_wandb_login_is_looked_for_in_netrc(wandb_server, monkeypatch, tmp_path):
+    for name in ("WANDB_BASE_URL", "WANDB_API_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "netrc").write_text("machine w.example login user password x\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    assert _mode() == "offline"
+    (tmp_path / "wandb").mkdir()
+    (tmp_path / "wandb" / "settings").write_text("[default]\nbase_url = https://w.example\n")
+    assert _mode() == "online"
+
+
+def test_what_w_and_b_refuses_offline_too_is_told_by_its_reason(wandb_server, folder):
+    with pytest.raises(ValidationError) as refused:
+        Start(folder, tags=["x" * 65])
+    line = Error.of(refused.value).line
+    assert line.startswith("Settings.run_tags: Value error, Tag 'xxx")
+    assert line.endswith("is 65 characters. Tags must be between 1 and 64 characters")
 
 
 # ------------------------------------------------------------------------------ W&B out of order

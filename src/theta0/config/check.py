@@ -20,6 +20,7 @@ from theta0.config.processes import check_processes
 from theta0.config.schema import NAMED, SINGLE, ReportConfig, TrainConfig
 from theta0.config.secrets import refuse_secrets
 from theta0.config.steps import check_steps
+from theta0.config.wandb import check_wandb
 from theta0.errors import ConfigError, choices, shown, unknown_key
 from theta0.frame import check_frame
 from theta0.identity import lists_of, resolve
@@ -58,6 +59,7 @@ def check_plain(plain: dict[str, Any], schema: type[TrainConfig] = TrainConfig) 
             _validate_component(f"{group}.{name}", node, COMPONENTS.get(group, {}))
     _check_task(plain)
     check_steps(plain)
+    check_wandb(plain)
     _check_installed(plain)
 
 

@@ -32,6 +32,7 @@ from theta0.config.values import (
     Schedule,
     Seed,
     Strict,
+    Tags,
     Whole,
 )
 
@@ -374,7 +375,7 @@ COMPONENTS: dict[str, dict[str, Component]] = {
     },
     "logger": {
         "theta0.tracking.wandb_logger": Component(
-            project=str, entity=str | None, group=str, tags=list[str]
+            project=str, entity=str | None, group=str, tags=Tags
         ),
         "theta0.tracking.tensorboard_logger": Component(),
         "theta0.tracking.no_logger": Component(),

@@ -15,6 +15,7 @@ from theta0.config.values import (
     Seed,
     Strict,
     Studies,
+    Tags,
     folder_path,
 )
 from theta0.names import plain_name
@@ -83,7 +84,7 @@ class TrainConfig(Strict):
     """What stands at the top level of configs/train.yaml."""
 
     study: Annotated[str, AfterValidator(plain_name)]
-    tags: list[str]
+    tags: Tags
     seed: Seed
     seeds: Seeds
     train: bool

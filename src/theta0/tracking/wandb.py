@@ -17,6 +17,7 @@ from urllib.parse import urlparse
 
 from lightning.pytorch import loggers
 from lightning.pytorch.utilities import rank_zero_only
+from pydantic import ValidationError
 
 from theta0.environment import known
 from theta0.identity import cell_name
@@ -151,6 +152,8 @@ class WandbLogger(loggers.WandbLogger):
             if mode not in OFFLINE and not _has_key():  # W&B would ask for one
                 raise ValueError(f"WANDB_MODE is {mode}, and no key is set")
             return self._init_unless_taken(mode, self._id(mode))
+        except ValidationError:  # refused offline as well
+            raise
         except Exception as error:
             return self._go_offline(error)
 
@@ -275,8 +278,31 @@ def _agent() -> bool:
 
 
 def _mode() -> str:
-    """WANDB_MODE where it is set; online where W&B would find a key; else offline, unasked."""
-    return os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline")
+    """What the environment says, or `wandb offline` and `wandb disabled` have said; else online
+    where W&B would find a key, and offline, unasked, where not."""
+    if mode := os.environ.get("WANDB_MODE"):
+        return mode
+    if os.environ.get("WANDB_DISABLED", "").lower() in ("true", "1", "yes", "on"):
+        return "disabled"
+    said = _said_to_wandb().get("mode")
+    return said if said in OFFLINE else "online" if _has_key() else "offline"
+
+
+def _said_to_wandb() -> dict[str, str]:
+    """What `wandb offline`, `wandb login --host=...` and the like have left in W&B's settings files
+    of the user and of this folder.
+
+    (`wandb.init` reads them too, but what it is told beats them.)
+    """
+    from wandb import Settings
+
+    home = known("the user's home", Path.home)
+    users = os.environ.get("WANDB_CONFIG_DIR") or (home and home / ".config" / "wandb")
+    files = {"settings_system": str(Path(users, "settings"))} if users else {}
+    said: dict[str, str] = {}
+    for root in filter(None, (os.environ.get("WANDB_DIR"), ".")):
+        said |= Settings(root_dir=root, **files).read_system_settings().all()
+    return said
 
 
 def _has_key() -> bool:
@@ -288,7 +314,8 @@ def _key_in_netrc() -> bool:
     """Whether `wandb login` has left a key for the server in ~/.netrc (or $NETRC)."""
     from wandb import Settings
 
-    host = urlparse(os.environ.get("WANDB_BASE_URL", Settings().base_url)).hostname or ""
+    said = os.environ.get("WANDB_BASE_URL") or _said_to_wandb().get("base_url")
+    host = urlparse(said or Settings().base_url).hostname or ""
     hosts = known("the servers in ~/.netrc", _hosts_in_netrc) or {}
     return host in hosts or "api.wandb.ai" in hosts
 
