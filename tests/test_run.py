@@ -92,7 +92,7 @@ def test_result_json_holds_the_contract(finished, run):
     assert set(told) == {
         "schema", "status", "run", "study", "overrides", "choices", "config", "config_hash",
         "seeds", "objective", "metrics", "best", "last_metrics", "cost", "hashes", "environment",
-        "error", "warnings",
+        "error", "warnings", "start",
     }  # fmt: skip
     assert (told["schema"], told["status"], told["error"]) == (1, "done", None)
     assert (told["study"], told["run"]) == ("s", finished.folder(run).name)
@@ -474,7 +474,7 @@ def test_a_killed_run_goes_on_and_ends_the_same(forked, in_process, tmp_path):
 
     here = tmp_path / "here"
     assert forked(here, *command, before=before) == -signal.SIGKILL
-    (folder,) = here.glob("logs/s/*/")
+    (folder,) = (path.parent for path in here.glob("logs/s/*/result.json"))
     assert Result.read(folder).status == "running"
     assert len(epochs(folder)) == 2
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from theta0.data.batches import Batch, BatchLoader
-from theta0.data.finite import require_finite
 from theta0.data.source import Arrays, Source, digest_of, load_cached
 from theta0.data.split import split_rows
 from theta0.errors import shown
@@ -202,9 +201,6 @@ class DataModule(pl.LightningDataModule):
 
         expect("shape", list(self.shape), list(arrays.train_x.shape[1:]))
         expect("num_features", self.num_features, prod(self.shape))
-        for rows in ("train", "test"):
-            require_finite(f"inputs of the {rows} rows", getattr(arrays, f"{rows}_x"))
-            require_finite(f"targets of the {rows} rows", getattr(arrays, f"{rows}_y"))
         if self.num_classes is None:
             expect("num_outputs", self.num_outputs, prod(arrays.train_y.shape[1:]))
         else:

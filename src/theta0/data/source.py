@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from theta0.data.finite import require_finite
+
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
@@ -63,13 +65,24 @@ class Source(ABC):
 
 
 def load_cached(source: Source) -> Arrays:
-    """`source.load()`, remembered for this process's next run while its files stay the same."""
-    return _arrays((source, _versions(source)), source.load)
+    """`source.load()`, remembered for this process's next run while its files stay the same.
+
+    Raises:
+        ValueError: with the first row and column that is NaN or infinite.
+    """
+    return _arrays((source, _versions(source)), lambda: _finite(source.load()))
 
 
 def digest_of(source: Source) -> str:
     """`source.load().digest`, remembered likewise, and for more sources than their arrays are."""
     return _digests((source, _versions(source)), lambda: load_cached(source).digest)
+
+
+def _finite(arrays: Arrays) -> Arrays:
+    for rows in ("train", "test"):
+        require_finite(f"inputs of the {rows} rows", getattr(arrays, f"{rows}_x"))
+        require_finite(f"targets of the {rows} rows", getattr(arrays, f"{rows}_y"))
+    return arrays
 
 
 def _versions(source: Source) -> list[tuple[int, int]]:
