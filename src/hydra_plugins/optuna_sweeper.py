@@ -27,6 +27,7 @@ class OptunaSweeper(Sweeper):
         plain = OmegaConf.to_container(OmegaConf.create(options))
         assert isinstance(plain, dict)
         self.options: dict[str, Any] = {str(key): value for key, value in plain.items()}
+        self.repeats: list[list[str]] = [[]]  # the seeds of each run of a trial
         self.jobs: list[list[str]] = []  # of the batch under way
         self.launched = 0
         self.errors: list[BaseException] = []
@@ -47,6 +48,7 @@ class OptunaSweeper(Sweeper):
         """
         from theta0.config import check_plugins
         from theta0.search.options import Options, refuse
+        from theta0.search.repeats import product
         from theta0.search.space import read_space
         from theta0.sweep.axes import check_axes
         from theta0.sweep.compose import Composer
@@ -58,6 +60,8 @@ class OptunaSweeper(Sweeper):
         plain = check_axes(self.compose, space.words())
         aims = options.aims(plain)
         refuse(plain)
+        options.check_repeats(plain, space.repeats)
+        self.repeats = product(space.repeats)
 
         from theta0.search.database import Database
         from theta0.search.samplers import Planner
@@ -77,11 +81,11 @@ class OptunaSweeper(Sweeper):
             raise self.errors[0]
 
     def _see_done(self, asked: "list[Asked]", database: "Database") -> None:
-        """One batch: trials that are the same run are one job."""
+        """One batch, each trial on all of its seeds: trials that are the same run are one job."""
         runs: dict[str, list[str]] = {}
         for trial in asked:
             try:
-                runs[self._identify(trial)] = trial.words
+                runs |= self._identify(trial)
             except (ConfigError, HydraException, OmegaConfBaseException) as error:
                 self.errors.append(error)
         self.jobs = list(runs.values())
@@ -93,10 +97,17 @@ class OptunaSweeper(Sweeper):
             if not database.tell(trial) and not self.errors:
                 self.errors.append(SystemExit(1))  # its process has said why
 
-    def _identify(self, asked: "Asked") -> str:
-        """The name of the trial's run, which the database learns before the run begins."""
+    def _identify(self, asked: "Asked") -> dict[str, list[str]]:
+        """The overrides of the trial's runs by their names, which the database learns before they
+        begin."""
         from theta0.identity import config_hash
 
-        config = self.compose(asked.words)
-        asked.identify(config_hash(config), config.hydra.sweep.subdir)
-        return str(config.hydra.sweep.subdir)
+        runs: dict[str, list[str]] = {}
+        hashes = []
+        for seeds in self.repeats:
+            words = [*asked.words, *seeds]
+            config = self.compose(words)
+            hashes.append(config_hash(config))
+            runs[str(config.hydra.sweep.subdir)] = words
+        asked.identify(hashes[0], *runs)
+        return runs

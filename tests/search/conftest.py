@@ -15,6 +15,7 @@ from theta0.identity import register_resolvers
 from theta0.results import Cost, Result
 from theta0.search.database import Asked, Database
 from theta0.search.options import Options
+from theta0.search.repeats import product
 from theta0.search.samplers import Planner
 from theta0.search.space import Space, read_space
 from theta0.sweep.compose import Composer
@@ -79,10 +80,16 @@ class Search:
         self.database = Database(self.folder, self.planner, self.aims, self.plain)
         return self.database
 
-    def end(self, asked: Asked, outcome: float | str) -> None:
-        """Leave a result as the trial's run would."""
-        run = f"run{asked.trial.number}"
-        asked.identify(f"{asked.trial.number:064}", run)
+    def end(self, asked: Asked, outcome: float | str | Callable[[list[str]], Any]) -> None:
+        """Leave a result as each of the trial's runs would; `outcome` may depend on its words."""
+        seeds = product(self.planner.space.repeats)
+        names = [f"run{asked.trial.number}" + "".join(words) for words in seeds]
+        asked.identify(f"{asked.trial.number:064}", *names)
+        for run, words in zip(names, seeds, strict=True):
+            known = outcome([*asked.words, *words]) if callable(outcome) else outcome
+            self._leave(asked, run, known)
+
+    def _leave(self, asked: Asked, run: str, outcome: float | str) -> None:
         (self.folder / run).mkdir(exist_ok=True)
         status = outcome if isinstance(outcome, str) else "done"
         value = None if isinstance(outcome, str) else outcome
@@ -112,7 +119,7 @@ class Search:
                 if not (batch := database.ask()):
                     break
                 for asked in batch:
-                    self.end(asked, value(asked.words))
+                    self.end(asked, value)
                 for asked in batch:
                     database.tell(asked)
         return database

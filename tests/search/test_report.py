@@ -94,18 +94,20 @@ def test_a_row_an_optimizer():
         trial("sgd", 0.01, 0.9, run="e"),
         trial("sgd", 0.02, run="f", state=TrialState.PRUNED),
     ]
-    runs = {t.user_attrs["run"]: Run(t.params["optimizer"], t.user_attrs["run"]) for t in trials}
+    runs = {
+        t.user_attrs["run"]: Run(t.params["optimizer"], ord(t.user_attrs["run"])) for t in trials
+    }
     good = [trials[4], trials[2], trials[0]]
     assert tuning(trials, good, runs, "val/acc", "max") == [
         {
             "optimizer": "sgd", "trials": 3,
-            "untuned val/acc": -math.inf, "untuned test/acc": "b", "untuned optimizer.lr": 0.1,
-            "tuned val/acc": 0.9, "tuned test/acc": "e", "tuned optimizer.lr": 0.01,
+            "untuned val/acc": -math.inf, "untuned test/acc": ord("b"), "untuned optimizer.lr": 0.1,
+            "tuned val/acc": 0.9, "tuned test/acc": ord("e"), "tuned optimizer.lr": 0.01,
         },
         {
             "optimizer": "adam", "trials": 3,
-            "untuned val/acc": 0.7, "untuned test/acc": "a", "untuned optimizer.lr": 0.001,
-            "tuned val/acc": 0.8, "tuned test/acc": "c", "tuned optimizer.lr": 0.01,
+            "untuned val/acc": 0.7, "untuned test/acc": ord("a"), "untuned optimizer.lr": 0.001,
+            "tuned val/acc": 0.8, "tuned test/acc": ord("c"), "tuned optimizer.lr": 0.01,
             "gain": pytest.approx(0.1),
         },
     ]  # fmt: skip

@@ -120,8 +120,8 @@ def test_a_failed_or_diverged_run_does_not_end_it(in_process, tmp_path, broken_m
 @pytest.mark.slow
 def test_trials_that_are_the_same_run_are_done_once(in_process, tmp_path):
     ran = in_process(
-        tmp_path, "-m", "hydra/sweeper=optuna", *SHORT, "seed=0,1", "hydra.sweeper.sampler=random",
-        "hydra.sweeper.n_trials=6", "hydra.sweeper.batch_size=3",
+        tmp_path, "-m", "hydra/sweeper=optuna", *SHORT, "init=he,xavier",
+        "hydra.sweeper.sampler=random", "hydra.sweeper.n_trials=6", "hydra.sweeper.batch_size=3",
     )  # fmt: skip
     assert ran.code == 0, ran.err
     pairs = by_run(ran)
@@ -220,7 +220,7 @@ WRONG = {
 
 @pytest.mark.parametrize(("word", "line"), WRONG.items())
 def test_a_mistake_is_told_in_a_line_before_anything_is_on_disk(in_process, tmp_path, word, line):
-    ran = in_process(tmp_path, "-m", "hydra/sweeper=optuna", "seed=0,1", "study=s", word)
+    ran = in_process(tmp_path, "-m", "hydra/sweeper=optuna", "init=he,xavier", "study=s", word)
     assert ran.code == 2
     assert ran.err.count("\n") == 1
     assert line in ran.err

@@ -1,6 +1,7 @@
 """A run's configuration as an experiment: a file for --config-dir, which anybody can read."""
 
-from collections.abc import Callable, Iterator
+import copy
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,11 @@ LEFT_OUT = {*NOT_IDENTITY, "search", "experiment", "debug"} - {"threads", "logge
 
 
 def write_experiment(
-    result: Result, path: Path, says: str, compose: Callable[[list[str]], DictConfig]
+    result: Result,
+    path: Path,
+    says: str,
+    compose: Callable[[list[str]], DictConfig],
+    left_out: Collection[str] = (),
 ) -> list[str]:
     """Write what composes to a run's configuration, and so to a run of the same name.
 
@@ -27,6 +32,8 @@ def write_experiment(
         path: <folder>/experiment/<name>.yaml, for `--config-dir <folder> experiment=<name>`.
         says: in a line what it is.
         compose: from overrides to a run's configuration, with Hydra's node.
+        left_out: dotted keys, such as seeds, that the file does not set, nor those that are made
+            of them: they stay as they are by default.
 
     Returns:
         What a file cannot say: the keys that the run did without (`~key`).
@@ -42,7 +49,11 @@ def write_experiment(
     config.study, config.paths.log_dir = result.study, result.config["paths"]["log_dir"]
     values = OmegaConf.create()
     raw = OmegaConf.to_container(config, resolve=False)
-    missing = list(_missing(resolve(config), result.config))
+    wanted = copy.deepcopy(result.config)
+    for keys, value in _missing(wanted, resolve(config)):
+        if not {".".join(keys), str(_at(raw, keys)).strip("${}")}.isdisjoint(left_out):
+            _at(wanted, keys[:-1])[keys[-1]] = value
+    missing = list(_missing(resolve(config), wanted))
     # What follows from other values by interpolation is said only where it still differs then.
     for keys, value in sorted(missing, key=lambda leaf: "${" in str(_at(raw, leaf[0]))):
         if "${" not in str(_at(raw, keys)) or _at(resolve(config), keys) != value:
@@ -55,7 +66,7 @@ def write_experiment(
     text += OmegaConf.to_yaml(values) if values else ""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, text)
-    return [key for key, *_ in differing(identity_of(result.config), identity_of(resolve(config)))]
+    return [key for key, *_ in differing(identity_of(wanted), identity_of(resolve(config)))]
 
 
 def _missing(

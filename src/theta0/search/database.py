@@ -19,7 +19,8 @@ from theta0.errors import ConfigError, first_line
 from theta0.identity import identity_of
 from theta0.names import is_plain_name, is_process_name
 from theta0.objective import counted
-from theta0.results import FINISHED, Result
+from theta0.results import Result
+from theta0.search import repeats
 from theta0.search.samplers import Planner
 
 FILE = "optuna.db"
@@ -30,20 +31,33 @@ DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
 SEARCH = "search"
 """Optuna's user attribute of the study: what is searched."""
 OWNER, AGAIN, UNTUNED, HASH, RUN = "owner", "again", "untuned", "config_hash", "run"
+RUNS = "runs"
 """Those of a trial: the process that has it, the number of a failed one that it repeats, that it is
-an optimizer's default, and the config_hash and name of its run."""
+an optimizer's default, and the config_hash and name of its run: of the first of its repeats, where
+there are several, and the names of all of them."""
 
 
 class Asked(NamedTuple):
-    """A trial that is this process' to see done, and its overrides."""
+    """A trial that is this process' to see done, and the overrides of its parameters."""
 
     trial: Trial
     words: list[str]
 
-    def identify(self, config_hash: str, run: str) -> None:
-        """Note which run it is, for the run to find its trial and for us to find its result."""
+    def identify(self, config_hash: str, *runs: str) -> None:
+        """Note its runs, for one to find its trial and for us to find their results.
+
+        `config_hash` is that of the first.
+        """
         self.trial.set_user_attr(HASH, config_hash)
-        self.trial.set_user_attr(RUN, run)
+        self.trial.set_user_attr(RUN, runs[0])
+        if len(runs) > 1:
+            self.trial.set_user_attr(RUNS, runs)
+
+
+def runs_of(trial: Trial | FrozenTrial) -> list[str]:
+    """The names of a trial's runs, its repeats; [] before they are known."""
+    notes = trial.user_attrs
+    return list(notes.get(RUNS) or ([notes[RUN]] if RUN in notes else []))
 
 
 def storage(folder: Path) -> optuna.storages.RDBStorage:
@@ -87,6 +101,10 @@ class Database:
         self.asking = FileLock(folder / LOCKS / "asking")
         search = {"space": planner.space.described(), "objectives": dict(aims)}
         search["config"] = identity_of(plain)
+        if planner.space.repeats:
+            search["repeats"] = {
+                key: " ".join(sorted(w)) for key, w in planner.space.repeats.items()
+            }
         with self.asking:
             self.study = self._open(search)
         failed = (TrialState.FAIL,)
@@ -117,22 +135,24 @@ class Database:
         return batch
 
     def tell(self, asked: Asked) -> bool:
-        """What became of a trial's run, once no process has it any more; whether it left a result.
+        """What became of a trial's runs, once no process has one any more; whether all left a
+        result. The value of several is their mean.
 
         What diverged counts as infinitely bad: Optuna's samplers take that as it is, and look
         elsewhere next, which they would not do if it had failed. What was interrupted is told
         nothing of, and left to the process that asks next.
         """
-        run = asked.trial.user_attrs.get(RUN)
-        result = _outcome(self.folder / run) if run else None
+        results = [_outcome(self.folder / run) for run in runs_of(asked.trial)] or [None]
+        end = repeats.status(results)
         with self._on_disk():
-            if result is None or result.status == "failed":
+            if end in (None, "failed"):
                 self.study.tell(asked.trial, state=TrialState.FAIL)
-            elif result.status == "pruned":
+            elif end == "pruned":
                 self.study.tell(asked.trial, state=TrialState.PRUNED)
-            elif result.status in FINISHED:
-                self.study.tell(asked.trial, values_of(result, self.aims))
-        return result is not None
+            elif end == "done":
+                values = [values_of(result, self.aims) for result in results if result]
+                self.study.tell(asked.trial, repeats.mean(values))
+        return end is not None
 
     @contextlib.contextmanager
     def _on_disk(self) -> Iterator[None]:
@@ -177,6 +197,7 @@ class Database:
         tests: dict[str, Callable[[Any], bool]] = {
             OWNER: is_process_name,
             RUN: is_plain_name,
+            RUNS: lambda value: isinstance(value, list) and all(map(is_plain_name, value)),
             HASH: lambda value: isinstance(value, str),
             AGAIN: lambda value: isinstance(value, int),
             "x_for_tell": _is_point,

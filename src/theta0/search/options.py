@@ -1,7 +1,7 @@
 """What stands under hydra.sweeper, and whether it fits what is searched; imports no Optuna."""
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +64,16 @@ class Options:
         if plain["pruning"] is not None:
             raise self.wrong("objectives", "pruning goes by the run's own objective alone")
         return self.objectives
+
+    def check_repeats(self, plain: dict[str, Any], seeds: Mapping[str, Sequence[str]]) -> None:
+        """Raises ConfigError for trials of several runs that are to be pruned: one that ends early
+        has no value for the mean."""
+        if seeds and plain["pruning"] is not None:
+            words = " ".join(word for some in seeds.values() for word in some)
+            raise ConfigError(
+                f"pruning: ends single runs, and a trial is the mean over {words}:"
+                " pruning=none, or one seed"
+            )
 
     def check_axes(self, swept: Mapping[str, Override], fixed: Collection[str]) -> None:
         """Raises ConfigError where the sampler, or `balance`, cannot do with what is searched.

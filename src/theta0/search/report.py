@@ -4,6 +4,7 @@ import csv
 import io
 import math
 import shlex
+import statistics
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from rich.table import Table
 
 from theta0.results import Result, write_atomically
 from theta0.search.best import write_experiment
-from theta0.search.database import RUN, SEARCH, UNTUNED, standing, storage
+from theta0.search.database import RUN, SEARCH, UNTUNED, runs_of, standing, storage
 
 ENOUGH = 20
 """Trials below which nothing is said of what mattered: the evaluator wants five in a quarter."""
@@ -43,7 +44,7 @@ def conclude(
     yield counted(trials)
     runs = {result.run: result for result in results}
     done = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    there = [trial for trial in done if _finite(trial) and trial.user_attrs.get(RUN) in runs]
+    there = [trial for trial in done if _finite(trial) and {*runs_of(trial)} <= runs.keys()]
     good = sorted(there, key=lambda trial: _rank(trial, aims))
     if not good:
         yield "no run has come to a good end: there is no best configuration"
@@ -64,10 +65,13 @@ def conclude(
     rows = tuning(trials, good, runs, metric, aims[metric])
     _write_csv(report / "tuning.csv", rows)
     yield _tuning_table(rows, metric)
-    best = runs[good[0].user_attrs[RUN]]
-    value = f"{metric} {good[0].values[0]:.4f}"
+    names, seeds = runs_of(good[0]), study.user_attrs[SEARCH].get("repeats", {})
+    best, value = runs[names[0]], f"{metric} {good[0].values[0]:.4f}"
+    if seeds:
+        value += f", the mean of {len(names)} runs ({' '.join(seeds.values())})"
     says = f"{best.run}: {value}, the best of {len(trials)} trials of study {folder.name}"
-    without = write_experiment(best, report / "experiment" / "best.yaml", says, compose)
+    path = report / "experiment" / "best.yaml"
+    without = write_experiment(best, path, says, compose, left_out={k.lstrip("+") for k in seeds})
     words = ["--config-dir", f"{shown}/report", "experiment=best", *(f"~{key}" for key in without)]
     yield f"best: {best.run}, {value}; once more: python src/train.py {shlex.join(words)}"
 
@@ -131,14 +135,17 @@ def tuning(
     """
 
     def optimizer(trial: FrozenTrial) -> str:
-        run = runs.get(trial.user_attrs.get(RUN, ""))
+        run = next((runs[name] for name in runs_of(trial) if name in runs), None)
         return run.choices.get("optimizer", "") if run else ""
 
     def told(trial: FrozenTrial) -> dict[str, Any]:
         metrics: dict[str, Any] = {metric: trial.values[0]}
         if metric.startswith("val/"):
             test = metric.replace("val/", "test/")
-            metrics[test] = runs[trial.user_attrs[RUN]].metrics.get(test)
+            tested = [runs[run].metrics.get(test) for run in runs_of(trial) if run in runs]
+            known = [value for value in tested if value is not None]
+            whole = known and len(known) == len(runs_of(trial))
+            metrics[test] = statistics.fmean(known) if whole else None
         settings = {_key(name): value for name, value in trial.params.items()}
         return metrics | {key: v for key, v in settings.items() if key.startswith("optimizer.")}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.types import Override, Transformer
@@ -13,6 +13,7 @@ from theta0.config import check
 from theta0.errors import ConfigError
 from theta0.identity import choices_of
 from theta0.search.options import Options
+from theta0.search.repeats import repeats
 from theta0.sweep.compose import Composer
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Space:
 
     Attributes:
         fixed: the overrides that are the same in every trial.
+        repeats: the overrides of each swept seed, one a value: every trial is done on all of them.
         axes: the others; where one depends on the optimizer, that comes first.
         defaults: for each optimizer, the parameters of a run without tuning; an optimizer is left
             out where the space does not hold them. Under "" for the only one.
@@ -75,11 +77,13 @@ class Space:
     fixed: Sequence[str]
     axes: Sequence[Axis]
     defaults: Mapping[str, Mapping[str, Any]]
+    repeats: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def words(self) -> dict[str, list[str]]:
         """The overrides of each key, one a value: axes as of a grid."""
         fixed = {word.partition("=")[0]: [word] for word in self.fixed}
-        return fixed | {axis.key: [f"{axis.key}={v}" for v in axis.values] for axis in self.axes}
+        axes = {axis.key: [f"{axis.key}={v}" for v in axis.values] for axis in self.axes}
+        return fixed | axes | {key: list(words) for key, words in self.repeats.items()}
 
     def described(self) -> dict[str, str]:
         """The space as text, by parameter: equal where Optuna's distributions are."""
@@ -133,6 +137,8 @@ def read_space(compose: Composer, arguments: Sequence[str], options: Options) ->
     said = {o.get_key_element(): o for o in parser.parse_overrides([*params, *arguments])}
     swept = {key: o for key, o in said.items() if o.is_sweep_override() or o.value() == OWN}
     fixed = {key: str(o.input_line) for key, o in said.items() if key not in swept}
+    seeds = repeats(swept)
+    swept = {key: o for key, o in swept.items() if key not in seeds}
     if not swept:
         raise ConfigError(
             "hydra/sweeper=optuna: nothing to search: give a key several values, such as"
@@ -140,6 +146,7 @@ def read_space(compose: Composer, arguments: Sequence[str], options: Options) ->
         )
     options.check_axes(swept, fixed)
     first = [f"{key}={ends(o)[0]}" for key, o in swept.items() if o.is_sweep_override()]
+    first += [words[0] for words in seeds.values()]
     check(compose([*fixed.values(), *first]))  # at once: what follows composes every optimizer
     optimizers = ends(swept["optimizer"]) if "optimizer" in swept else [""]
     untuned = {
@@ -155,9 +162,8 @@ def read_space(compose: Composer, arguments: Sequence[str], options: Options) ->
             ranges = {"": override}
         axes.append(Axis(key, ranges))
     defaults = {option: _defaults(axes, option, c) for option, c in untuned.items()}
-    return Space(
-        list(fixed.values()), axes, {option: found for option, found in defaults.items() if found}
-    )
+    defaults = {option: found for option, found in defaults.items() if found}
+    return Space(list(fixed.values()), axes, defaults, seeds)
 
 
 def ends(override: Override) -> list[str]:

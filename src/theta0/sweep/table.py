@@ -73,12 +73,13 @@ def _unexplained(results: Sequence[Result], columns: list[str]) -> list[str]:
         keys |= {
             key
             for key, a, b in differing(identity_of(other.config), identity_of(result.config))
-            if not (_is_seed(key) or key.startswith("callbacks.diagnostics") or {a, b} <= folders)
+            if not (is_seed(key) or key.startswith("callbacks.diagnostics") or {a, b} <= folders)
         }
     return sorted(keys - set(columns))
 
 
-def _is_seed(key: str) -> bool:
+def is_seed(key: str) -> bool:
+    """Whether runs that differ in this key alone are repeats of each other."""
     return key.partition(".")[0] == "seeds" or key.endswith("seed")
 
 
