@@ -28,6 +28,7 @@ from theta0.data import (
     require_finite_batches,
     training_inputs,
 )
+from theta0.init import require_drawn
 from theta0.losses import WeightedSum
 from theta0.metrics import EpochMetrics
 from theta0.objective import counted, require_measured
@@ -128,6 +129,8 @@ class Module(lightning.LightningModule):
             assert data is not None, "this init looks at data"
             inputs["inputs"] = training_inputs(data)
         report = self.init(self.network, seeds.generator(seed, "init"), **inputs)
+        if getattr(self.init, "strict", False):
+            require_drawn(report)
         self.adapt(seed)
         return report
 

@@ -9,7 +9,16 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from theta0.build import build
-from theta0.init import Normal, Pretrained, TorchDefault, VarianceScaling, warnings
+from theta0.init import (
+    LSUV,
+    Normal,
+    Pretrained,
+    ReZero,
+    TorchDefault,
+    VarianceScaling,
+    require_drawn,
+    warnings,
+)
 
 HE = VarianceScaling(gain="forward")
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -143,6 +152,23 @@ def test_a_stack_says_so_once_on_the_screen_and_in_each_result(in_process, tmp_p
     for result in ran.results():
         assert LINE in (ran.folder(result) / "run.log").read_text()
     assert f"init: 3 of 3 runs: {LINE}" in (tmp_path / "logs/s/report/finding.md").read_text()
+
+
+def test_strict_fails_before_the_first_step(in_process, tmp_path, own_model):
+    ran = in_process(tmp_path, "+init.strict=true", *own_model)
+    assert ran.code == 1
+    assert ran.one().error.message.startswith(f"init.strict=true: {LINE}")
+    assert ran.one().cost is None
+
+
+def test_strict_of_an_init_within_another_holds_for_both(tmp_path):
+    network = nn.Linear(2, 2)
+    torch.save(network.state_dict(), tmp_path / "all.pt")
+    strict = VarianceScaling(strict=True)
+    assert Pretrained(path=str(tmp_path / "all.pt"), rest=strict).strict
+    assert ReZero(base=strict).strict and not ReZero(base=HE).strict
+    assert LSUV(strict=True).strict
+    require_drawn(strict(network, torch.Generator()))
 
 
 def test_inspect_init_says_so(in_process, tmp_path, own_model):

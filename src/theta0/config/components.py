@@ -438,3 +438,5 @@ COMPONENTS: dict[str, dict[str, Component]] = {
 for _target, _optimizer in COMPONENTS["optimizer"].items():
     if _target.startswith("torch.optim.") and _target != "torch.optim.LBFGS":
         _optimizer.fields |= {"foreach": (bool | None, None), "maximize": (bool, False)}
+for _init in COMPONENTS["init"].values():
+    _init.fields |= {"strict": (bool, False)}

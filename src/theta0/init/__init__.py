@@ -27,7 +27,7 @@ from theta0.init.schemes import (
     VarianceScaling,
     Zeros,
 )
-from theta0.init.warnings import warnings
+from theta0.init.warnings import require_drawn, warnings
 from theta0.init.weight_norm import WeightNorm
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "Zeros",
     "fans",
     "gain",
+    "require_drawn",
     "table",
     "warnings",
 ]

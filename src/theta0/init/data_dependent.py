@@ -28,9 +28,11 @@ class DataDependent(ABC):
 
     Args:
         samples: rows of the batch, drawn without replacement; all rows where there are fewer.
+        strict: see `TensorScheme`.
     """
 
     samples: int = 512
+    strict: bool = False
 
     adjusts: ClassVar[tuple[str, ...]]
     """What `adjust` changes of a layer: "weight", "bias"."""

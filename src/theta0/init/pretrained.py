@@ -39,6 +39,7 @@ class Pretrained:
         rest: the scheme that fills the network first where the match is partial, so that what the
             file does not have (a new head) has a proper start. It may not ask for data or set
             learning rates.
+        strict: see `TensorScheme`; also where `rest` is.
     """
 
     path: str
@@ -47,10 +48,12 @@ class Pretrained:
     rest: Callable[[nn.Module, torch.Generator], list[LayerReport]] = field(
         default_factory=TorchDefault
     )
+    strict: bool = False
 
     def __post_init__(self) -> None:
         require("match", self.match, ("strict", "partial"))
         require_no_needs("rest", self.rest)
+        self.strict = self.strict or getattr(self.rest, "strict", False)
 
     @torch.no_grad()
     def __call__(self, network: nn.Module, generator: torch.Generator) -> list[LayerReport]:

@@ -74,13 +74,16 @@ class ReZero:
     Args:
         base: the scheme that draws the weights. It may not ask for data or set learning rates.
         alpha: the `Scale` of every branch.
+        strict: see `TensorScheme`; also where `base` is.
     """
 
     base: TensorScheme = field(default_factory=lambda: VarianceScaling(gain="forward"))
     alpha: float = 0.0
+    strict: bool = False
 
     def __post_init__(self) -> None:
         require_no_needs("base", self.base)
+        self.strict = self.strict or self.base.strict
 
     def __call__(self, network: nn.Module, generator: torch.Generator) -> list[LayerReport]:
         """Fill `network` in place; return one report a parameter, in module order.

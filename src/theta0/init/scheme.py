@@ -31,6 +31,7 @@ Facts = dict[str, Any]
 """What a `LayerReport` says beyond the parameter's name, shape and values."""
 
 
+@dataclass(kw_only=True)
 class TensorScheme(ABC):
     """Base of the schemes that fill one weight at a time.
 
@@ -41,7 +42,13 @@ class TensorScheme(ABC):
     A parametrised weight (torch.nn.utils.parametrizations: weight_norm, ...) is assigned to, so
     that the weight in use is the one a plain layer would have got, or what the parametrisation
     makes of it where it cannot yield that one; the report of its parameters says which.
+
+    Args:
+        strict: whoever draws θ₀ refuses a network of which more than 2 % of the weights are kept;
+            see `theta0.init.require_drawn`.
     """
+
+    strict: bool = False
 
     @property
     @abstractmethod

@@ -18,6 +18,12 @@ def warnings(reports: Sequence[LayerReport]) -> list[str]:
     return [*_kept(reports), *_tied(reports)]
 
 
+def require_drawn(reports: Sequence[LayerReport]) -> None:
+    """What `strict` asks for. Raises ValueError where the init left weights as constructed."""
+    for line in _kept(reports):
+        raise ValueError(f"init.strict=true: {line}")
+
+
 def _kept(reports: Sequence[LayerReport]) -> list[str]:
     """Trained parameters that no rule of the scheme covers: RNNs, attention, bare parameters."""
     own = [r for r in reports if r.trained and not r.scheme.startswith("tied to ")]
