@@ -19,6 +19,9 @@ from theta0.report.study import SEEDS, Study
 from theta0.report.tables import tables
 from theta0.results import Objective, Result, Seeds
 
+KEYS, NUMBERS = ["study", "run"], ["epoch", "step", "seconds", "val/acc"]
+"""Columns of curves, which these studies do not have."""
+
 
 def study_of(values: np.ndarray) -> Study:
     """Accuracies [optimizers, inits, seeds] as a study in memory, one run each."""
@@ -43,7 +46,7 @@ def study_of(values: np.ndarray) -> Study:
     )  # fmt: skip
     return Study(
         name="null", folders=(), results=[result] * len(runs), paths=[], runs=runs,
-        curves=pd.DataFrame(columns=["study", "run", "epoch", "step", "seconds", "val/acc"]),
+        curves=pd.DataFrame(columns=[*KEYS, *NUMBERS]).astype(dict.fromkeys(NUMBERS, float)),
         factors=["optimizer", "init"], settings=[], objective=result.objective, metric="test/acc",
         mode="max", where=None, total=len(runs), broken=[], notes=[],
     )  # fmt: skip

@@ -43,7 +43,7 @@ def test_it_ends_with_the_number_of_trials(searched):
     assert [trial.state.name for trial in trials(searched)] == ["COMPLETE"] * 4
     assert "2 done, 2 new" in searched.out
     assert "4 trials: 4 done\n" in searched.out
-    assert "what mattered: 4 runs are too few to tell, 20 are needed" in searched.out
+    assert "importance: 4 trials are too few, 20 are needed" in searched.out
 
 
 def test_a_trial_knows_its_run(searched):

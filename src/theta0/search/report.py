@@ -1,4 +1,4 @@
-"""What a search has found: the best configuration, what mattered, and what tuning gave."""
+"""What a search has found: the best configuration, importances, and what tuning gave."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ from theta0.search.best import write_experiment
 from theta0.search.database import RUN, SEARCH, UNTUNED, runs_of, standing, storage
 
 ENOUGH = 20
-"""Trials below which nothing is said of what mattered: the evaluator wants five in a quarter."""
+"""Trials below which no importance is told: the evaluator wants five in a quarter."""
 
 
 def conclude(
@@ -55,13 +55,13 @@ def conclude(
     if len(aims) > 1:
         yield front(study.best_trials, aims)
     if len(done) < ENOUGH:
-        yield f"what mattered: {len(done)} runs are too few to tell, {ENOUGH} are needed"
+        yield f"importance: {len(done)} trials are too few, {ENOUGH} are needed"
     else:
         shares = importances(study, done)
         rows = [{"parameter": key, "share": share} for key, share in shares.items()]
         _write_csv(report / "importances.csv", rows)
         told = ", ".join(f"{key} {share:.2f}" for key, share in shares.items())
-        yield f"what mattered for {', '.join(aims)}: {told}"
+        yield f"importance for {', '.join(aims)} (descriptive, not tested): {told}"
     rows = tuning(trials, good, runs, metric, aims[metric])
     _write_csv(report / "tuning.csv", rows)
     yield _tuning_table(rows, metric)
