@@ -8,6 +8,7 @@ import sys
 import pytest
 from filelock import FileLock
 
+from theta0.continuation import differing
 from theta0.index import Entry
 from theta0.sweep.progress import told
 
@@ -127,6 +128,28 @@ def test_the_same_words_for_another_run_are_refused(in_process, ran):
     assert third.code == 0, third.err
     assert [result.run for result in third.results("s")] == [old.run]
     assert [path.rpartition(".20")[0] for path in replaced(ran)] == [name]
+
+
+def test_a_run_that_failed_in_its_set_up_is_replaced_by_the_corrected_one(in_process, ran):
+    """No training is lost, so that nobody has to be asked."""
+    old = ran.one()
+    folder = ran.folder(old)
+    name = folder.name[:-10] + "0" * 10
+    failed = {"status": "failed", "cost": None, "run": name, "config_hash": "0" * 64}
+    edit(ran, old, **failed, config__optimizer__lr=[], config__data___target_="")
+    folder.rename(folder.with_name(name))
+    second = in_process(ran.here, *SHORT)
+    assert second.code == 0, second.err
+    assert f"{old.run}  replaces {name}, which failed before it trained" in second.out
+    assert [result.run for result in second.results("s")] == [old.run]
+    assert [path.rpartition(".20")[0] for path in replaced(ran)] == [name]
+
+
+def test_values_that_differ_are_shown_as_they_are_typed():
+    then, now = {"a": [1, ""], "b": None, "c": True}, {"a": "", "b": "", "c": False}
+    assert list(differing(then, now)) == [
+        ("a", "[1,'']", "''"), ("b", "null", "''"), ("c", "true", "false"),
+    ]  # fmt: skip
 
 
 def test_other_words_may_stand_beside(in_process, ran):

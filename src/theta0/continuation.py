@@ -1,16 +1,19 @@
 """What an earlier start of a run means for this one: it is done, goes on, or begins anew."""
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from theta0.errors import ConfigError
+from theta0.errors import ConfigError, shown
 from theta0.identity import identity_of, run_overrides, time_as_name, unused
 from theta0.index import index_of
 from theta0.results import FINISHED, Result
+
+log = logging.getLogger("theta0")
 
 REPLACED = ".replaced"
 """Below a study's folder: runs that `rerun` has done anew, as they were."""
@@ -108,7 +111,9 @@ def _replace_others(folder: Path, new: Result, rerun: str | None, mine: bool) ->
             or other.config_hash == new.config_hash
         ):
             continue
-        if rerun not in ("changed", "all"):
+        if _never_trained(other):
+            log.info("%s  replaces %s, which failed before it trained", new.run, other.run)
+        elif rerun not in ("changed", "all"):
             what = next(differing(identity_of(other.config), identity_of(new.config)), None)
             told = f"{what[0]} was {what[1]} and is {what[2]}" if what else "defaults changed"
             raise ConfigError(
@@ -117,6 +122,11 @@ def _replace_others(folder: Path, new: Result, rerun: str | None, mine: bool) ->
             )
         if mine:
             set_aside(there)
+
+
+def _never_trained(result: Result) -> bool:
+    """Whether a run failed in its set-up: nothing is lost if its configuration is corrected."""
+    return result.status == "failed" and (result.cost is None or result.cost.steps == 0)
 
 
 def set_aside(folder: Path, keep: tuple[str, ...] = ()) -> None:
@@ -134,9 +144,9 @@ def set_aside(folder: Path, keep: tuple[str, ...] = ()) -> None:
 
 
 def differing(then: Any, now: Any, name: str = "") -> Iterator[tuple[str, str, str]]:
-    """(name, then, now) of each entry that is not the same in two trees of dictionaries."""
+    """(name, then, now), as typed, of each entry in which two trees of dictionaries differ."""
     if isinstance(then, dict) and isinstance(now, dict):
         for key in dict.fromkeys([*then, *now]):
             yield from differing(then.get(key), now.get(key), f"{name}.{key}" if name else key)
     elif then != now:
-        yield name, str(then), str(now)
+        yield name, shown(then), shown(now)
