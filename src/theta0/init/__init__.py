@@ -12,6 +12,7 @@ from theta0.init.mup import MuP
 from theta0.init.pretrained import Pretrained
 from theta0.init.report import LayerReport, table
 from theta0.init.residual import Fixup, ReZero
+from theta0.init.review import require_drawn, warnings
 from theta0.init.scheme import GainScheme, Scheme, TensorScheme
 from theta0.init.schemes import (
     DeltaOrthogonal,
@@ -27,7 +28,6 @@ from theta0.init.schemes import (
     VarianceScaling,
     Zeros,
 )
-from theta0.init.warnings import require_drawn, warnings
 from theta0.init.weight_norm import WeightNorm
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What a reader of a run must know about its θ₀ before comparing inits."""
+"""A look at what an init reports, for what a reader must know before comparing inits."""
 
 import math
 from collections.abc import Sequence
