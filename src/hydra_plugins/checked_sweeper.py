@@ -22,12 +22,14 @@ class CheckedSweeper(BasicSweeper):
         from theta0.cli import Replay
         from theta0.sweep.callback import ending_in_order
         from theta0.sweep.commands import record_command
+        from theta0.sweep.compose import Composer
         from theta0.sweep.replay import commands_to_replay, is_replay
 
         assert self.config is not None and self.hydra_context is not None
         axes = self._check([*self._parse_config(), *arguments])
         if is_replay(axes):
-            raise Replay(commands_to_replay(self.config))
+            compose = Composer(self.hydra_context.config_loader, self.config)
+            raise Replay(commands_to_replay(self.config, compose))
         record_command(self.config, multirun=True)
         with ending_in_order(self.hydra_context, self.config, self._jobs):
             return super().sweep(arguments)

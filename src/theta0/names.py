@@ -30,3 +30,9 @@ def is_plain_name(text: object) -> bool:
 def is_process_name(text: object) -> bool:
     """Whether it is what `uuid.uuid4().hex` gives a process: 32 hexadecimal digits."""
     return isinstance(text, str) and re.fullmatch(r"[0-9a-f]{32}", text) is not None
+
+
+def is_option_name(text: object) -> bool:
+    """Whether it names a file of a group in configs/, or of a folder in it, and no other file."""
+    segment = r"[\w+-][\w.+-]*"
+    return isinstance(text, str) and re.fullmatch(f"{segment}(/{segment})*", text) is not None

@@ -6,13 +6,17 @@ import shutil
 from pathlib import Path
 from unittest import mock
 
+import hydra
 import pytest
 import yaml
+from hydra.core.global_hydra import GlobalHydra
 
 import theta0.run
 from theta0.errors import ConfigError
+from theta0.sweep.compose import Composer
 from theta0.sweep.replay import commands_to_replay
 
+CONFIGS = Path(__file__).parents[2] / "configs"
 TRAIN = str(Path(__file__).parents[2] / "src" / "train.py")
 SHORT = ("model.widths=[8]", "study=s")
 
@@ -182,9 +186,12 @@ def test_a_folder_of_one_s_own_options_is_named_again(in_process, replay, tmp_pa
 def study(compose, tmp_path_factory):
     """A function that writes a study's commands.yaml, and the configuration that replays it."""
     folder = tmp_path_factory.mktemp("study")
-    config = compose(f"paths.log_dir={folder}", "study=s")
     (folder / "s").mkdir()
-    return (folder / "s" / "commands.yaml").write_text, config
+    config = compose(f"paths.log_dir={folder}", "study=s")
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        hydra.compose("train")
+        composer = Composer(GlobalHydra.instance().config_loader(), config)
+    return (folder / "s" / "commands.yaml").write_text, lambda: commands_to_replay(config, composer)
 
 
 @pytest.mark.parametrize(
@@ -202,10 +209,10 @@ def study(compose, tmp_path_factory):
     ],
 )
 def test_a_file_that_holds_something_else(study, text, reason):
-    write, config = study
+    write, replayed = study
     write(text)
     with pytest.raises(ConfigError, match=r"s/commands\.yaml: cannot be read: ") as error:
-        commands_to_replay(config)
+        replayed()
     assert reason in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -226,16 +233,57 @@ def test_a_file_that_holds_something_else(study, text, reason):
         "+hydra.callbacks.x=1",
         "hydra.launcher.setup=[id]",
         "hydra/job_logging=mine",
+        r"optimizer.lr=$\{oc.decode:1\}",
+        r"+x=$\{oc.env:HOME\}",
+        r"tags=[$\{oc.env:HOME\}]",
+        r"tags=[a],[$\{oc.env:HOME\}]",
+        r"model.activation=relu,$\{oc.env:HOME\}",
+        r"+model.x={a:[$\{oc.env:HOME\}]}",
+        "hydra.launcher.address=evil:1",
+        "hydra.launcher={address:evil}",
+        "+hydra.launcher.additional_parameters.export=ALL",
+        "hydra.launcher.srun_args=x",
+        "+hydra.sweeper.params.x=1",
+        "hydra.sweeper.params=x",
+        "+hydra.job.env_set.X=1",
+        "hydra.sweep.dir=x",
+        "hydra.sweep.subdir=x",
+        "~hydra.callbacks.study",
+        "+optimizer@hydra.callbacks.x=adam",
+        "optimizer@hydra=adam",
+        "hydra/launcher=../x",
     ],
 )
 def test_what_could_run_code_is_for_a_person_to_say(study, word):
     """A study may come from a stranger, whose commands nobody has read."""
-    write, config = study
+    write, replayed = study
     entry = {"multirun": True, "overrides": ["seed=1", word], "time": "now"}
     write(yaml.safe_dump([entry]))
-    with pytest.raises(ConfigError, match="which may run code") as error:
-        commands_to_replay(config)
-    assert word in str(error.value)
+    with pytest.raises(
+        ConfigError, match=r"s/commands\.yaml says .*, which (may|names no)"
+    ) as error:
+        replayed()
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "paths.data_dir=/elsewhere",
+        "paths={data_dir: /elsewhere}",
+        "logger.entity=stranger",
+        "logger={entity: stranger}",
+        "+data.source.root=/elsewhere",
+        "++data.source={root: /elsewhere}",
+    ],
+)
+def test_where_files_go_is_for_a_person_to_say(study, word):
+    write, replayed = study
+    write(yaml.safe_dump([{"multirun": True, "overrides": [word], "time": "now"}]))
+    with pytest.raises(
+        ConfigError, match=r"which (says where files are written or sent|names no option)"
+    ):
+        replayed()
 
 
 @pytest.mark.parametrize(
@@ -248,11 +296,21 @@ def test_what_could_run_code_is_for_a_person_to_say(study, word):
         "remedy=none,[ema,l2]",
         "~scheduler",
         "optimizer.lr=interval(1e-4, 1)",
+        "optimizer.lr=tag(log,interval(1e-4, 1))",
+        "optimizer.lr=search_space",
+        "seed=range(10)",
+        "optimizer=glob(ada*)",
+        "hydra/sweeper=optuna",
+        "search=optimizer_lr",
+        "experiment=he2015",
+        "init@init.base=xavier",
+        "logger=none",
+        "tags=['a {b} $ c']",
     ],
 )
 def test_what_says_how_a_study_is_done(study, word):
-    write, config = study
+    write, replayed = study
     entry = {"multirun": True, "overrides": [word, "study=s"], "time": "now"}
     write(yaml.safe_dump([entry]))
-    (arguments,) = commands_to_replay(config)
+    (arguments,) = replayed()
     assert arguments[:2] == ["-m", word]
