@@ -27,7 +27,7 @@ from theta0.optim import build_optimizer
 CONFIGS = Path(__file__).parents[1] / "configs"
 # What an option cannot do without.
 REQUIRED = {
-    "init=pretrained": ("init.path=weights.ckpt",),
+    "init=pretrained": (f"init.path={__file__}",),  # any file
     "remedy=monotonic": ("data=saturating",),  # features, not images
     "pruning=asha": ("hydra/sweeper=optuna",),
 }

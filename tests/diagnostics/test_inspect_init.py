@@ -175,8 +175,8 @@ def test_widths_in_proportion():
         ),
         (
             "init=pretrained init.path=nowhere.ckpt",
-            1,
-            "nowhere.ckpt: no such file",
+            2,
+            "init.path=nowhere.ckpt: no such file",
         ),
     ],
 )

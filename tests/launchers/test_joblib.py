@@ -18,7 +18,8 @@ LONG = ("data=digits", "trainer=cpu", "logger=none", "trainer.max_epochs=3000", 
 def test_it_leaves_what_the_basic_launcher_leaves(in_process, tmp_path, outcomes, broken_model):
     """Two runs that end well, one that diverges, one that fails; and the same words again."""
     words = (
-        *TINY, "optimizer=sgd", broken_model[0], "++model.raise_at=0,1", "optimizer.lr=0.1,1e30",
+        *TINY, "optimizer=sgd", broken_model[0], "++model.raise_at=0,1", "optimizer.lr=0.1,1e9",
+        "model.activation=identity",
     )  # fmt: skip
     basic = in_process(tmp_path / "basic", "-m", "study=s", *words)
     joblib = in_process(tmp_path / "joblib", *JOBLIB, *words)

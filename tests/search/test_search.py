@@ -103,7 +103,8 @@ def test_a_failed_or_diverged_run_does_not_end_it(in_process, tmp_path, broken_m
     """A grid of two that are well, and one of each."""
     ran = in_process(
         tmp_path, "-m", "hydra/sweeper=optuna", *SHORT, broken_model[0], "optimizer=sgd",
-        "++model.raise_at=0,1", "optimizer.lr=0.1,1e30", "hydra.sweeper.sampler=grid",
+        "++model.raise_at=0,1", "optimizer.lr=0.1,1e9",
+        "model.activation=identity", "hydra.sweeper.sampler=grid",
     )  # fmt: skip
     ends = {}
     for trial, result in by_run(ran):

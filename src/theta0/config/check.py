@@ -7,9 +7,7 @@ what is allowed, and the nearest right spelling.
 
 import importlib.util
 import re
-import zipfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -17,9 +15,9 @@ from pydantic import BaseModel, ValidationError
 
 from theta0.config.components import COMPONENTS, Component
 from theta0.config.processes import check_processes
+from theta0.config.rules import RULES, measured
 from theta0.config.schema import NAMED, SINGLE, ReportConfig, TrainConfig
 from theta0.config.secrets import refuse_secrets
-from theta0.config.steps import check_steps
 from theta0.config.wandb import check_wandb
 from theta0.errors import ConfigError, choices, shown, unknown_key
 from theta0.frame import check_frame
@@ -56,9 +54,9 @@ def check_plain(plain: dict[str, Any], schema: type[TrainConfig] = TrainConfig) 
         for name, node in plain[group].items():
             if "_target_" not in node:
                 raise ConfigError(_changes_nothing(group, name, plain[group]))
-            _validate_component(f"{group}.{name}", node, COMPONENTS.get(group, {}))
-    _check_task(plain)
-    check_steps(plain)
+            _validate_component(f"{group}.{name}", node, COMPONENTS.get(group, {}), group)
+    for rule in RULES:
+        rule.holds(plain)
     check_wandb(plain)
     _check_installed(plain)
 
@@ -68,14 +66,6 @@ def check_report(config: DictConfig) -> dict[str, Any]:
     plain = resolve(config)
     _validate(ReportConfig, plain, "")
     return plain
-
-
-def measured(plain: dict[str, Any]) -> list[str]:
-    """The metrics of validation that a run of a resolved configuration has."""
-    names = ["loss", *plain["metrics"]]
-    if plain["adversary"] is not None:
-        names += [f"{name}_robust" for name in names]
-    return [f"val/{name}" for name in names]
 
 
 def unmeasured(metric: str, plain: dict[str, Any]) -> str:
@@ -136,8 +126,13 @@ def _settings(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{key}", value
 
 
-def _validate_component(group: str, node: Mapping[str, Any], schemas: dict[str, Component]) -> None:
-    """A component and those inside it; the schemas of `group.key`, or `group`'s own, hold there."""
+def _validate_component(
+    group: str, node: Mapping[str, Any], schemas: dict[str, Component], kind: str = ""
+) -> None:
+    """A component and those inside it; the schemas of `kind.key`, or `group`'s own, hold there.
+
+    `kind` is the group without the component's own name: augmentation, of augmentation.crop.
+    """
     target = node.get("_target_")
     if not isinstance(target, str) or "." not in target:
         raise ConfigError(
@@ -151,8 +146,8 @@ def _validate_component(group: str, node: Mapping[str, Any], schemas: dict[str, 
         )
     for key, part in node.items():
         if isinstance(part, dict) and "_target_" in part:
-            inner = f"{group}.{key}"
-            _validate_component(inner, part, COMPONENTS.get(inner, schemas))
+            inner = f"{kind or group}.{key}"
+            _validate_component(f"{group}.{key}", part, COMPONENTS.get(inner, schemas), inner)
 
 
 def _changes_nothing(group: str, name: str, parts: Mapping[str, Any]) -> str:
@@ -193,6 +188,8 @@ def _line(schema: type[BaseModel], error: ValidationError, prefix: str) -> str:
         case _:
             message = first["msg"].replace("Input should", "must", 1)
             message = message.replace(" after validation", "")
+            if first["type"] == "string_type" and first["input"] is not None:
+                message += ": in quotes it is one"
             message = re.sub(r"^(List|String|Value)\b.*? should", "must", message)
             return f"{key}={shown(first['input'])}: {message}"
 
@@ -209,50 +206,6 @@ def _check_objective(plain: dict[str, Any]) -> None:
         )
 
 
-def _check_task(plain: dict[str, Any]) -> None:
-    """What makes sense only together: a loss over classes has some."""
-    over_classes = "torch.nn.CrossEntropyLoss"
-    if plain["data"].get("num_classes", "") is None and (
-        any(term["_target_"] == over_classes for term in plain["loss"].values())
-        or any("num_classes" in metric for metric in plain["metrics"].values())
-    ):
-        raise ConfigError(
-            "data.num_classes=null: this data set is a regression: use loss=mse metrics=regression"
-        )
-    for name, term in plain["loss"].items():
-        if term["_target_"] == over_classes and (weight := term.get("weight")) is not None:
-            _check_class_weights(f"loss.{name}.weight={shown(weight)}", weight, plain["data"])
-    if (path := plain["ckpt_path"]) is not None:
-        if not Path(path).is_file():
-            raise ConfigError(f"ckpt_path={path}: no such file")
-        if not zipfile.is_zipfile(path):  # as torch writes them, with a directory at the end
-            raise ConfigError(f"ckpt_path={path}: not a checkpoint, or a truncated one")
-    measuring = any(c["_target_"] == DIAGNOSTICS for c in plain["callbacks"].values())
-    if measuring and str(plain["trainer"].get("strategy")).startswith("fsdp"):
-        raise ConfigError("diagnostics: trainer=fsdp shards the weights, so none can be measured")
-    if (shape := plain["data"].get("shape")) is not None:
-        _check_shape(plain, shape)
-    if (target := plain["optimizer"]["_target_"]) in EVALUATES_AGAIN:
-        name = target.rpartition(".")[2]
-        if (batches := plain["trainer"].get("accumulate_grad_batches", 1)) > 1:
-            raise ConfigError(
-                f"accumulate={batches}: must be 1, since {name} evaluates a batch several times a"
-                " step"
-            )
-        if plain["trainer"].get("precision") == "16-mixed":
-            raise ConfigError(
-                f"precision=16-mixed: {name} evaluates its batch several times a step, which scaled"
-                " gradients do not allow; bf16-mixed does"
-            )
-
-
-def _check_class_weights(word: str, weight: list[float], data: dict[str, Any]) -> None:
-    if (classes := data.get("num_classes", len(weight))) != len(weight):
-        raise ConfigError(f"{word}: has {len(weight)} numbers, but data.num_classes={classes}")
-    if not any(weight):
-        raise ConfigError(f"{word}: must have a number greater than 0")
-
-
 def _check_installed(plain: dict[str, Any]) -> None:
     """What is in an extra of pyproject.toml, since few need it and all would wait for it."""
     target = (plain["finetune"] or {}).get("_target_")
@@ -262,24 +215,4 @@ def _check_installed(plain: dict[str, Any]) -> None:
         )
 
 
-def _check_shape(plain: dict[str, Any], shape: list[int]) -> None:
-    """What some augmentations and losses ask of a row of the data."""
-    for name, node in plain["augmentation"].items():
-        if node["_target_"] in OF_IMAGES and len(shape) != 3:
-            raise ConfigError(f"augmentation.{name}: needs images, but data.shape={shown(shape)}")
-    for name, node in plain["loss"].items():
-        if node["_target_"] == "theta0.losses.Monotonic":
-            feature = node["feature"]
-            if len(shape) != 1 or feature >= shape[0]:
-                raise ConfigError(
-                    f"loss.{name}.feature={feature}: there is none in rows of "
-                    f"data.shape={shown(shape)}"
-                )
-
-
-DIAGNOSTICS = "theta0.diagnostics.Diagnostics"
 SEARCH = "hydra_plugins.optuna_sweeper.OptunaSweeper"
-OF_IMAGES = tuple(f"theta0.augmentation.{name}" for name in ("Affine", "CutMix", "PerSample"))
-"""Augmentations that need images."""
-EVALUATES_AGAIN = ("torch.optim.LBFGS", "theta0.optim.SAM")
-"""Optimizers that evaluate the loss more than once a step."""

@@ -6,24 +6,32 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, create_model
 
 from theta0.config.values import (
+    LARGEST,
+    Accelerator,
     Activation,
     AdafactorEps,
     AnyActivation,
     Auto,
     BelowOne,
     Betas,
+    BetweenZeroAndOne,
     Classes,
     Count,
     Deterministic,
     Devices,
     DevRun,
+    Duration,
+    Epochs,
     Finite,
     Fraction,
     Gain,
     Limit,
     Means,
+    Node,
     NonNegative,
+    NonPositive,
     Objectives,
+    Overfit,
     Positive,
     Precision,
     Price,
@@ -31,8 +39,12 @@ from theta0.config.values import (
     Scales,
     Schedule,
     Seed,
+    Several,
+    Steps,
+    Strategy,
     Strict,
     Tags,
+    Text,
     Whole,
 )
 
@@ -58,12 +70,11 @@ _decay: dict[str, Any] = {"weight_decay": NonNegative, "decay_bias_and_norm": bo
 _adam: dict[str, Any] = {"lr": Positive, "betas": Betas, "eps": Positive, **_decay}
 _schedule_free: dict[str, Any] = {
     "lr": Positive,
-    "warmup_steps": Annotated[int, Field(ge=0)],
+    "warmup_steps": Whole,
     "r": NonNegative,
     "weight_lr_power": NonNegative,
     **_decay,
 }
-_open = Annotated[float, Field(gt=0, lt=1)]
 _bias: dict[str, Any] = {
     "bias": (Literal["zeros", "torch", "constant", "normal"], "zeros"),
     "bias_value": (Finite, 0.0),
@@ -72,7 +83,7 @@ _gains: dict[str, Any] = {
     "gain": Gain,
     "output_gain": NonNegative,
     "activation": AnyActivation,
-    "output_layer": str | None,
+    "output_layer": Text | None,
     **_bias,
 }
 _scaling: dict[str, Any] = {
@@ -82,7 +93,7 @@ _scaling: dict[str, Any] = {
     **_gains,
 }
 _widths = Annotated[list[Count], Field(min_length=1)]
-_names = Annotated[list[str], Field(min_length=1)] | None
+_names = Annotated[list[Text], Field(min_length=1)] | None
 _norm = Literal["none", "batch", "layer", "rms", "weight"]
 _sizes = create_model(
     "Sizes", __base__=Strict, train=(Count, ...), val=(Count, ...), test=(Count, ...)
@@ -154,9 +165,9 @@ COMPONENTS: dict[str, dict[str, Component]] = {
         "torch.optim.RAdam": Component(decoupled_weight_decay=bool, **_adam),
         "torch.optim.Adafactor": Component(
             lr=Positive,
-            beta2_decay=Annotated[float, Field(le=0)],
+            beta2_decay=NonPositive,
             eps=AdafactorEps,
-            d=Annotated[float, Field(ge=1)],
+            d=Annotated[float, Field(ge=1, le=LARGEST)],
             **_decay,
         ),
         "torch.optim.LBFGS": Component(
@@ -184,15 +195,13 @@ COMPONENTS: dict[str, dict[str, Component]] = {
             adamw_weight_decay=NonNegative,
             **_decay,
         ),
-        "theta0.optim.SAM": Component(
-            lr=Positive, rho=Positive, adaptive=bool, base=dict[str, Any]
-        ),
+        "theta0.optim.SAM": Component(lr=Positive, rho=Positive, adaptive=bool, base=Node),
         "schedulefree.AdamWScheduleFree": Component(
-            betas=Annotated[list[_open], Field(min_length=2, max_length=2)],
+            betas=Annotated[list[BetweenZeroAndOne], Field(min_length=2, max_length=2)],
             eps=Positive,
             **_schedule_free,
         ),
-        "schedulefree.SGDScheduleFree": Component(momentum=_open, **_schedule_free),
+        "schedulefree.SGDScheduleFree": Component(momentum=BetweenZeroAndOne, **_schedule_free),
         "pytorch_optimizer.SOAP": Component(
             shampoo_beta=BelowOne | None,
             precondition_frequency=Count,
@@ -210,12 +219,12 @@ COMPONENTS: dict[str, dict[str, Component]] = {
         "theta0.optim.step": Component(milestones=list[Fraction], gamma=Positive),
         "theta0.optim.warmup_cosine": Component(warmup=Fraction, final=Fraction),
         "theta0.optim.one_cycle": Component(
-            warmup=Annotated[float, Field(gt=0, lt=1)], start=Positive, final=Positive
+            warmup=BetweenZeroAndOne, start=Positive, final=Positive
         ),
         "torch.optim.lr_scheduler.ReduceLROnPlateau": Component(
             mode=Literal["min", "max"],
-            factor=Annotated[float, Field(gt=0, lt=1)],
-            patience=Annotated[int, Field(ge=0)],
+            factor=BetweenZeroAndOne,
+            patience=Whole,
             threshold=NonNegative,
             threshold_mode=(Literal["rel", "abs"], "rel"),
             cooldown=(Whole, 0),
@@ -229,12 +238,12 @@ COMPONENTS: dict[str, dict[str, Component]] = {
         "theta0.init.DeltaOrthogonal": Component(**_gains),
         "theta0.init.Sparse": Component(connections=Count, std=NonNegative, **_bias),
         "theta0.init.Identity": Component(expand=Literal["identity", "hadamard"], **_bias),
-        "theta0.init.Siren": Component(omega_0=Positive, output_layer=str | None, **_bias),
+        "theta0.init.Siren": Component(omega_0=Positive, output_layer=Text | None, **_bias),
         "theta0.init.MeanField": Component(
             weight_variance=NonNegative,
             bias_variance=NonNegative,
             output_weight_variance=NonNegative,
-            output_layer=str | None,
+            output_layer=Text | None,
         ),
         "theta0.init.TruncatedNormal": Component(
             std=NonNegative, mean=Finite, low=Finite, high=Finite, **_bias
@@ -246,10 +255,10 @@ COMPONENTS: dict[str, dict[str, Component]] = {
         "theta0.init.LSUV": Component(samples=Count, tol=Positive, max_iterations=Count),
         "theta0.init.WeightNorm": Component(std=Positive, samples=Count),
         "theta0.init.Fixup": Component(**_scaling),
-        "theta0.init.ReZero": Component(base=dict[str, Any], alpha=Finite),
+        "theta0.init.ReZero": Component(base=Node, alpha=Finite),
         "theta0.init.MuP": Component(base_width=Count, **_gains),
         "theta0.init.Pretrained": Component(
-            path=str, match=Literal["strict", "partial"], prefix=str | None, rest=dict[str, Any]
+            path=Text, match=Literal["strict", "partial"], prefix=str | None, rest=Node
         ),
     },
     "init.activation": {},
@@ -271,18 +280,54 @@ COMPONENTS: dict[str, dict[str, Component]] = {
         "theta0.losses.L1": Component(bias_and_norm=bool, **_term),
         "theta0.losses.L2": Component(bias_and_norm=bool, **_term),
         "theta0.losses.Monotonic": Component(
-            feature=Annotated[int, Field(ge=0)],
+            feature=Whole,
             direction=Literal["increasing", "decreasing"],
             delta=Positive,
             **_term,
         ),
     },
     "augmentation": {
-        "theta0.augmentation.PerSample": Component(transform=dict[str, Any]),
+        "theta0.augmentation.PerSample": Component(transform=Node),
         "theta0.augmentation.Affine": Component(degrees=NonNegative, shift=Fraction),
         "theta0.augmentation.GaussianNoise": Component(std=NonNegative),
         "theta0.augmentation.MixUp": Component(alpha=Positive, num_classes=Count | None),
         "theta0.augmentation.CutMix": Component(alpha=Positive, num_classes=Classes),
+    },
+    "augmentation.transform": {
+        "torchvision.transforms.v2.RandomCrop": Component(
+            size=Annotated[list[Count], Field(min_length=2, max_length=2)] | Count,
+            padding=(Annotated[list[Whole], Field(min_length=1)] | Whole | None, None),
+            pad_if_needed=(bool, False),
+            fill=(Finite, 0),
+            padding_mode=(Literal["constant", "edge", "reflect", "symmetric"], "constant"),
+        ),
+        "torchvision.transforms.v2.RandomErasing": Component(
+            p=(Fraction, 0.5),
+            scale=(Annotated[list[Fraction], Field(min_length=2, max_length=2)], [0.02, 0.33]),
+            ratio=(Annotated[list[Positive], Field(min_length=2, max_length=2)], [0.3, 3.3]),
+            value=(Finite | Literal["random"], 0),
+            inplace=(bool, False),
+        ),
+        "torchvision.transforms.v2.RandomHorizontalFlip": Component(p=(Fraction, 0.5)),
+    },
+    "metrics": {
+        "torchmetrics.classification.MulticlassAccuracy": Component(
+            num_classes=Several | None,
+            average=(Literal["micro", "macro", "weighted", "none"] | None, "macro"),
+            top_k=(Count, 1),
+            multidim_average=(Literal["global"], "global"),
+            ignore_index=(int | None, None),
+            validate_args=(bool, True),
+        ),
+        "torchmetrics.MeanSquaredError": Component(squared=(bool, True), num_outputs=(Count, 1)),
+        "torchmetrics.MeanAbsoluteError": Component(num_outputs=(Count, 1)),
+        "torchmetrics.R2Score": Component(
+            adjusted=(Whole, 0),
+            multioutput=(
+                Literal["raw_values", "uniform_average", "variance_weighted"],
+                "uniform_average",
+            ),
+        ),
     },
     "adversary": {
         "theta0.adversary.FGSM": Component(eps=Positive, share=Fraction),
@@ -292,11 +337,11 @@ COMPONENTS: dict[str, dict[str, Component]] = {
     },
     "data": {
         "theta0.data.DataModule": Component(
-            source=dict[str, Any],
+            source=Node,
             shape=_widths,
             num_features=Count,
             num_outputs=Count,
-            num_classes=Annotated[int, Field(ge=2)] | None,
+            num_classes=Several | None,
             samples=_sizes,
             batch_size=Count,
             eval_batch_size=Count,
@@ -311,9 +356,10 @@ COMPONENTS: dict[str, dict[str, Component]] = {
         "theta0.data.Mnist5k": Component(**_test_rows),
         "theta0.data.Digits": Component(**_test_rows),
         "theta0.data.TorchvisionSet": Component(
-            name=Literal["MNIST", "FashionMNIST", "KMNIST", "CIFAR10", "CIFAR100", "SVHN"], root=str
+            name=Literal["MNIST", "FashionMNIST", "KMNIST", "CIFAR10", "CIFAR100", "SVHN"],
+            root=Text,
         ),
-        "theta0.data.OpenML": Component(name=str, version=Count, root=str, test_samples=Count),
+        "theta0.data.OpenML": Component(name=Text, version=Count, root=Text, test_samples=Count),
         "theta0.data.Saturating": Component(
             noise=NonNegative, train_samples=Count, test_samples=Count, seed=Seed
         ),
@@ -328,14 +374,14 @@ COMPONENTS: dict[str, dict[str, Component]] = {
     },
     "trainer": {
         "lightning.Trainer": Component(
-            accelerator=str,
+            accelerator=Accelerator,
             devices=Devices,
             num_nodes=Count,
-            strategy=str,
+            strategy=Strategy,
             precision=Precision,
-            max_epochs=Annotated[int, Field(ge=-1)] | None,
-            max_steps=Annotated[int, Field(ge=-1)],
-            max_time=str | None,
+            max_epochs=Epochs,
+            max_steps=Steps,
+            max_time=Duration | None,
             accumulate_grad_batches=Count,
             gradient_clip_val=Positive | None,
             gradient_clip_algorithm=Literal["norm", "value"],
@@ -344,7 +390,7 @@ COMPONENTS: dict[str, dict[str, Component]] = {
             limit_train_batches=Limit,
             limit_val_batches=Limit,
             limit_test_batches=Limit,
-            overfit_batches=NonNegative,
+            overfit_batches=Overfit,
             fast_dev_run=DevRun,
             profiler=Literal["simple", "advanced", "pytorch"] | None,
             detect_anomaly=bool,
@@ -354,17 +400,22 @@ COMPONENTS: dict[str, dict[str, Component]] = {
     },
     "callbacks": {
         "theta0.callbacks.Checkpoint": Component(
-            monitor=str, mode=Literal["min", "max"], every_n_seconds=NonNegative
+            monitor=Text, mode=Literal["min", "max"], every_n_seconds=NonNegative
         ),
         "theta0.diagnostics.Diagnostics": Component(price=Price, schedule=Schedule, samples=Count),
         "theta0.callbacks.GradientNoise": Component(eta=Positive, gamma=NonNegative, seed=Seed),
         "theta0.callbacks.AdaptiveClipping": Component(factor=Positive, eps=Positive),
         "theta0.callbacks.EMA": Component(decay=BelowOne),
         "theta0.callbacks.SWA": Component(start=BelowOne),
+        "lightning.pytorch.callbacks.LearningRateMonitor": Component(
+            logging_interval=Literal["epoch", "step"] | None,
+            log_momentum=(bool, False),
+            log_weight_decay=(bool, False),
+        ),
         "lightning.pytorch.callbacks.EarlyStopping": Component(
-            monitor=str,
+            monitor=Text,
             mode=Literal["min", "max"],
-            patience=Annotated[int, Field(ge=0)],
+            patience=Whole,
             min_delta=NonNegative,
             check_on_train_epoch_end=bool | None,
             stopping_threshold=(Finite | None, None),
@@ -375,15 +426,13 @@ COMPONENTS: dict[str, dict[str, Component]] = {
     },
     "logger": {
         "theta0.tracking.wandb_logger": Component(
-            project=str, entity=str | None, group=str, tags=Tags
+            project=Text, entity=Text | None, group=Text, tags=Tags
         ),
         "theta0.tracking.tensorboard_logger": Component(),
         "theta0.tracking.no_logger": Component(),
     },
     "pruning": {
-        "theta0.callbacks.SuccessiveHalving": Component(
-            min_epochs=Count, reduction_factor=Annotated[int, Field(ge=2)]
-        ),
+        "theta0.callbacks.SuccessiveHalving": Component(min_epochs=Count, reduction_factor=Several),
     },
     "hydra.sweeper": {
         "hydra_plugins.optuna_sweeper.OptunaSweeper": Component(

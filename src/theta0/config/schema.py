@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from theta0.config.values import (
+    Address,
     Auto,
     Count,
     Finite,
@@ -16,6 +17,7 @@ from theta0.config.values import (
     Strict,
     Studies,
     Tags,
+    Text,
     folder_path,
 )
 from theta0.names import plain_name
@@ -59,14 +61,14 @@ class CheckpointTime(Strict):
 
 
 class Diagnostic(Strict):
-    diagnostic: str
-    layer: str
+    diagnostic: Text
+    layer: Text
 
 
 class Claim(Strict):
     """See theta0.sweep.claims: `of` exceeds `over` by a factor (ratio) or a difference (margin)."""
 
-    says: str
+    says: Text
     value: Annotated[str, Field(pattern="/")] | Diagnostic
     of: dict[str, Any]
     over: dict[str, Any]
@@ -91,14 +93,14 @@ class TrainConfig(Strict):
     test: bool
     rerun: Literal["changed", "failed", "diverged", "all"] | None
     checkpoint: CheckpointTime
-    ckpt_path: str | None
+    ckpt_path: Text | None
     compile: bool
     precision: Precision
     accumulate: Count
     threads: Count
     progress: Auto
     print_config: bool
-    rendezvous: str | None
+    rendezvous: Address | None
     objective: Objective
     paths: Paths
     search_space: SearchSpace | None = None
