@@ -12,6 +12,8 @@ diagnostics: the share of a run's step that diagnostics=economy adds on its sche
 seconds that each price takes at θ₀.
 report: seconds and memory of src/report.py on a study of 1,000 runs (trained first, as stacks),
 with `--data digits --epochs 100`.
+growth-of-study: processor milliseconds of a new run, a skipped one, an interrupt and a sweep's end
+in studies of 100, 1,000 and 10,000 runs, and the ratio of the last to the first.
 startup: processor seconds of `--help`, of a refusal and of the way to the first training step, over
 those of importing hydra, and of importing torch and lightning.
 
@@ -34,6 +36,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "scripts")]
 
 import torch  # noqa: E402
+from benchmarks.growth_of_study import growth_of_study  # noqa: E402
 from benchmarks.startup import startup  # noqa: E402
 from hydra import compose, initialize_config_dir  # noqa: E402
 from hydra.core.hydra_config import HydraConfig  # noqa: E402
@@ -263,7 +266,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    names = ["overhead", "diagnostics", "stacked", "growth", "report", "startup"]
+    names = ["overhead", "diagnostics", "stacked", "growth", "report", "growth-of-study", "startup"]
     parser.add_argument("what", choices=names)
     parser.add_argument("--data", help="mnist where THETA0_DATA is set, else mnist5k")
     parser.add_argument("--epochs", type=int, help="1 for mnist, 16 for mnist5k")
@@ -278,6 +281,8 @@ def main() -> None:
     register_resolvers()
     if arguments.what == "startup":
         return startup(arguments.repetitions)
+    if arguments.what == "growth-of-study":
+        return growth_of_study(ROOT / "configs")
     if arguments.what == "stacked":
         return stacked(data, epochs, arguments.repetitions, arguments.members)
     if arguments.what == "growth":

@@ -229,3 +229,14 @@ def test_read_study(tmp_path):
     assert len(broken) == 1
     assert broken[0].startswith(f"{tmp_path / 'broken' / 'result.json'}: cannot be read: ")
     assert read_study(tmp_path / "nowhere") == ([], [])
+
+
+def test_runs_share_what_is_the_same_in_their_configurations(tmp_path):
+    configs = [{"lr": lr, "model": {"widths": [16, width]}} for lr, width in ((1, 1), (1.0, 1.0))]
+    configs += [configs[0] | {"lr": 2}]
+    for number, config in enumerate(configs):
+        (tmp_path / f"{number}").mkdir()
+        result(config=config).write(tmp_path / f"{number}")
+    read = [r.config for r in read_study(tmp_path)[0]]
+    assert repr(read) == repr(configs)
+    assert read[0]["model"] is read[2]["model"] is not read[1]["model"]

@@ -58,7 +58,8 @@ class Index:
         if not self._complete:
             self._add(name for name in _names(self.study) if name not in self._entries)
             self._complete = True
-        return sorted(self._by_words.get(digest_of(overrides), ()))
+        found = self._by_words.get(digest_of(overrides), [])
+        return sorted({name for name in found if is_plain_name(name)})
 
     def note(self, folder: Path, result: Result) -> None:
         """Append what a run's result.json says now. `folder` is the run's, and has been written."""
@@ -83,7 +84,7 @@ class Index:
 
     def _clear(self) -> None:
         self._entries: dict[str, Entry] = {}
-        self._by_words: dict[str, set[str]] = {}
+        self._by_words: dict[str, list[str]] = {}
         self._read, self._inode = 0, 0  # bytes of the file, and which file it was
         self._complete = False
 
@@ -104,12 +105,12 @@ class Index:
         self._read += len(whole) + 1 if whole else 0
         for line in whole.decode(errors="replace").split("\n"):
             fields = line.split("\t")
-            if len(fields) == len(Entry._fields) and is_plain_name(fields[0]):
+            if len(fields) == len(Entry._fields):
                 self._remember(Entry(*fields))
 
     def _remember(self, entry: Entry) -> None:
         self._entries[entry.run] = entry
-        self._by_words.setdefault(entry.words, set()).add(entry.run)
+        self._by_words.setdefault(entry.words, []).append(entry.run)
 
     def _add(self, names: Iterator[str]) -> None:
         """Read the result.json of these runs."""

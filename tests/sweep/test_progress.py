@@ -5,9 +5,11 @@ import json
 import pytest
 from filelock import FileLock
 
+import theta0.report.make
 import theta0.run
 import theta0.sweep.progress
-from theta0.results import Error
+from theta0.errors import ConfigError
+from theta0.results import Error, Result
 from theta0.sweep.progress import not_started
 
 
@@ -16,7 +18,7 @@ def ending(status, **rest):
 
     def perform(folder, config, result):
         result = result.model_copy(update={"status": status, **rest})
-        result.write(folder)
+        theta0.run.record(result, folder)
         return result
 
     return perform
@@ -29,9 +31,9 @@ done = ending("done")
 def sweep(in_process, tmp_path, monkeypatch):
     """A function: a sweep over seeds in study s, whose runs end as told."""
 
-    def sweep(seeds, perform=done):
+    def sweep(seeds, perform=done, report=False):
         monkeypatch.setattr(theta0.run, "perform", perform)
-        return in_process(tmp_path, "-m", "study=s", f"seed={seeds}")
+        return in_process(tmp_path, "-m", "study=s", f"seed={seeds}", report=report)
 
     return sweep
 
@@ -71,6 +73,25 @@ def test_what_was_begun_and_lost_is_a_failure(sweep):
     ran = sweep("0", ending("interrupted", error=error))
     assert f"\nunfinished: {ran.one('s').run}: its process ended 3 times\n" in ran.out
     assert ran.code == 1
+
+
+def test_a_command_reads_each_run_once(sweep, monkeypatch):
+    """At its end, for table and report together; before that a job looks for its own."""
+    names = {run.seeds.init: run.run for run in sweep("range(4)").results("s")}
+    opened = []
+    read = Result.read
+    monkeypatch.setattr(
+        Result, "read", lambda folder: (opened.append(folder.name), read(folder))[1]
+    )
+
+    def make(*_):
+        raise ConfigError("not made")
+
+    monkeypatch.setattr(theta0.report.make, "make", make)
+    ran = sweep("3,4", report=True)
+    assert "\n4 done, 1 new\n" in ran.out and "no report: not made" in ran.out
+    assert [opened.count(names[seed]) for seed in range(4)] == [1, 1, 1, 2]
+    assert len(opened) == 1 + 1 + 1 + 2 + 2
 
 
 def test_jobs_are_told_by_what_varies():

@@ -11,7 +11,7 @@ from theta0.report.report import Report
 from theta0.report.statistics import analyse
 from theta0.report.study import Study, read
 from theta0.report.tables import in_markdown
-from theta0.results import write_atomically
+from theta0.results import Runs, write_atomically
 from theta0.sweep import runs
 
 
@@ -44,12 +44,13 @@ def make(
     return made
 
 
-def conclude(folder: Path, compose: Compose) -> list[str]:
+def conclude(folder: Path, compose: Compose, found: tuple[Runs, list[str]]) -> list[str]:
     """The end of a sweep: writes the study's report.
 
     Args:
         folder: of the study.
         compose: see `make`.
+        found: what `theta0.results.read_runs` has read of it.
 
     Returns:
         The finding and the recommendation, and at last where the rest is.
@@ -57,7 +58,7 @@ def conclude(folder: Path, compose: Compose) -> list[str]:
     Raises:
         ConfigError: runs of which there is no one report; see `theta0.report.study.read`.
     """
-    made = make(read([folder]), folder / "report", compose)
+    made = make(read([folder], found=[found]), folder / "report", compose)
     told = [*made.findings, *(line for r in made.recommendations for line in r.lines[:2])]
     return [*told, f"warnings ({len(made.caveats)}), tables and more are in {made.folder}"]
 

@@ -11,7 +11,7 @@ from theta0.errors import ConfigError, choices
 from theta0.objective import Mode, direction
 from theta0.report.curves import curves
 from theta0.report.where import matches
-from theta0.results import Objective, Result, read_runs
+from theta0.results import Objective, Result, Runs, read_runs
 from theta0.sweep.runs import labels, table
 from theta0.sweep.table import cell_columns
 
@@ -82,6 +82,7 @@ def read(
     compare: Sequence[str] = (),
     metric: str | None = None,
     mode: Mode | None = None,
+    found: Sequence[tuple[Runs, list[str]]] | None = None,
 ) -> Study:
     """Every run of one or several studies; of two that do the same with the same seeds, one.
 
@@ -91,12 +92,13 @@ def read(
         compare: swept keys that are compared, as choices are, and not tuned.
         metric: what is reported; by default the objective's on the test rows.
         mode: whether more of it is better, where neither the objective nor the metric itself tells.
+        found: what `theta0.results.read_runs` gives of each folder, where it has been called.
 
     Raises:
         ConfigError: a folder that is no study, no runs (left), runs that were chosen by different
             objectives, or an argument that names what is not there.
     """
-    found = [_runs(folder) for folder in folders]
+    found = found or [_runs(folder) for folder in folders]
     results = [result for some, _ in found for _, result in some]
     paths = [path for some, _ in found for path, _ in some]
     broken = [line for _, lines in found for line in lines]
@@ -149,7 +151,7 @@ def read(
     )
 
 
-def _runs(folder: Path) -> tuple[list[tuple[Path, Result]], list[str]]:
+def _runs(folder: Path) -> tuple[Runs, list[str]]:
     if not folder.is_dir():
         raise ConfigError(f"study: {folder}: no such folder")
     if (folder / "result.json").exists():

@@ -108,7 +108,7 @@ class StudyCallback(Callback):
 
         from theta0.config import SEARCH
         from theta0.index import index_of
-        from theta0.results import read_study
+        from theta0.results import read_runs
         from theta0.sweep import runs
         from theta0.sweep.claims import judge
         from theta0.sweep.offline import sync_command
@@ -117,7 +117,8 @@ class StudyCallback(Callback):
         from theta0.sweep.table import overview, print_whole
 
         folder = Path(config.hydra.sweep.dir)
-        results, broken = read_study(folder)
+        found, broken = read_runs(_relative(folder))
+        results = [result for _, result in found]
         console = Console()
 
         def say(line: str) -> None:
@@ -156,7 +157,8 @@ class StudyCallback(Callback):
             try:
                 from theta0.report import make
 
-                lines = make.conclude(_relative(folder), partial(_compose, config))
+                read = (found, list(broken))
+                lines = make.conclude(_relative(folder), partial(_compose, config), read)
             except ConfigError as error:  # runs with several objectives, say: none has failed
                 lines = [f"no report: {error}"]
             except Exception as error:  # whatever it is, what follows has to be said
