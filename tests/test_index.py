@@ -107,6 +107,9 @@ DAMAGE = {
     "a run copied in": lambda folder: shutil.copytree(
         put(folder.parent / "other", a_run(99, status="failed")), folder / a_run(99).run
     ),
+    "a link to a run": lambda folder: (folder / "linked").symlink_to(
+        put(folder.parent / "other", a_run(98, status="failed"))
+    ),
     "a run removed": lambda folder: shutil.rmtree(folder / a_run(3).run),
 }
 
@@ -115,7 +118,7 @@ DAMAGE = {
 def test_what_the_index_lacks_is_read_from_the_runs(study, how):
     folder = study(12)
     DAMAGE[how](folder)
-    there = {path.parent.name: Result.read(path.parent) for path in folder.glob("*/result.json")}
+    there = {path.parent.name: Result.read(path.parent) for path in folder.glob("*-s*/result.json")}
     for look in (Index(folder), Index(folder)):
         for name, result in there.items():
             assert look.same_words(result.overrides) == [name]

@@ -167,7 +167,9 @@ def _plainly(path: str, flags: int) -> int:
 
 
 def _names(study: Path) -> list[str]:
+    """What may be runs: links are not followed."""
     try:
-        return [name for name in os.listdir(study) if not name.startswith(".")]
+        with os.scandir(study) as found:
+            return [e.name for e in found if not e.name.startswith(".") and not e.is_symlink()]
     except OSError:
         return []
