@@ -139,3 +139,66 @@ def test_killed_between_two_files_the_best_is_not_lost(tmp_path, monkeypatch, nt
     trainer.fit()
     assert saved(tmp_path, "best")["epoch"] == 1
     assert saved(tmp_path, "last")["epoch"] == 2
+
+
+class Rank(Trainer):
+    """One of two processes that step together; `asked` has what the first one told."""
+
+    world_size, is_last_batch = 2, False
+
+    def __init__(self, callback, first, asked):
+        super().__init__(callback, [])
+        self.is_global_zero, self.asked, self.global_step, self.saves = first, asked, 0, []
+        self.strategy = SimpleNamespace(
+            root_device="cpu", reduce=self.reduce, barrier=lambda: None, broadcast=self.never
+        )
+        self.asks = 0
+
+    def never(self, value):
+        raise AssertionError("a Python object was sent to the other processes")
+
+    def reduce(self, told, reduce_op):
+        assert reduce_op == "sum"
+        self.asks += 1
+        if self.is_global_zero:
+            self.asked.append(int(told))
+        else:
+            assert int(told) == 0
+        return torch.tensor(self.asked[self.asks - 1])
+
+    def save_checkpoint(self, path):
+        self.saves.append(self.global_step)
+        super().save_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("seconds_a_step", "steps", "saves", "asks"),
+    [
+        (lambda step: 0.01, 12_100, [6_000, 12_000], 210),  # of 60 seconds each
+        (lambda step: 50.0, 6, [2, 4, 6], 6),  # slower than the time between two
+        (lambda step: 0.01 if step < 1_000 else 1.0, 1_124, None, 60),  # becomes slow
+    ],
+    ids=["fast", "slow", "slows down"],
+)
+def test_processes_save_together_and_seldom_ask_each_other(
+    tmp_path, monkeypatch, seconds_a_step, steps, saves, asks
+):
+    asked, clock = [], SimpleNamespace(now=0.0)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    ranks = [Rank(Checkpoint("val/x", "max", tmp_path / f"{n}"), n == 0, asked) for n in range(2)]
+    for n, rank in enumerate(ranks):
+        (tmp_path / f"{n}").mkdir()
+        rank.callback.on_train_start(rank, None)
+    late = 0.0
+    for step in range(1, steps + 1):
+        clock.now += seconds_a_step(step)
+        for n, rank in enumerate(ranks):
+            rank.global_step = step
+            clock.now += 5.0 * n  # the second one's clock is ahead: it does not count
+            rank.callback.on_train_batch_end(rank, None)
+            clock.now -= 5.0 * n
+        late = max(late, clock.now - ranks[0].callback.saved)
+    assert ranks[0].saves == ranks[1].saves
+    assert saves is None or ranks[0].saves == pytest.approx(saves, rel=0.01)
+    assert late <= 60 + 2 * seconds_a_step(steps) if saves else late <= 60 + 64
+    assert len(asked) <= asks

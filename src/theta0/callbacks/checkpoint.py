@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Checkpoint as CheckpointBase
+
+LONGEST = 64
+"""Steps after which several processes ask the clock at the latest: their pace may change."""
 
 
 class Checkpoint(CheckpointBase):
@@ -35,6 +39,8 @@ class Checkpoint(CheckpointBase):
         self.best: float | None = None
         self.saved = 0.0  # when, by the monotonic clock
         self.step = 0  # the optimizer steps done when the last batch ended
+        self.look = 0  # the step after which the processes ask the first one's clock again
+        self.looked = 0, 0.0  # the step and the time at which they have asked it
 
     @property
     def best_path(self) -> Path:
@@ -44,24 +50,38 @@ class Checkpoint(CheckpointBase):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         self.saved, self.step = time.monotonic(), trainer.global_step
+        self.looked, self.look = (self.step, self.saved), 0
         if not self.best_path.exists():  # continues another run, whose best is in that one's folder
             self.best = None
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *args: Any
     ) -> None:
-        """Every process decides alike, by the first one's clock: all take part in saving.
-
-        Only after an optimizer step, since accumulated gradients are in no checkpoint.
-        """
+        """Only after an optimizer step, since accumulated gradients are in no checkpoint."""
         stepped, self.step = trainer.global_step != self.step, trainer.global_step
-        if not stepped:
+        if not stepped or self.step < self.look:
             return
-        if time.monotonic() - self.saved < self.every_n_seconds and trainer.world_size == 1:
-            return
-        due = trainer.strategy.broadcast(time.monotonic() - self.saved >= self.every_n_seconds)
-        if due and not trainer.is_last_batch:  # the end of the epoch saves anyway
+        if self._is_due(trainer) and not trainer.is_last_batch:  # the epoch's end saves anyway
             self._save(trainer, improved=False)
+
+    def _is_due(self, trainer: lightning.Trainer) -> bool:
+        """Whether it is time to save. Several processes decide alike, by the first one's clock,
+        since all take part in saving.
+
+        To ask it each step would make all of them wait for each other. So it tells in how many
+        steps to ask again: half of those that fit into the time that is left.
+        """
+        left = self.every_n_seconds - (time.monotonic() - self.saved)
+        if trainer.world_size == 1:
+            return left <= 0
+        pace = (time.monotonic() - self.looked[1]) / max(1, self.step - self.looked[0])
+        steps = 0 if left <= 0 else max(1, int(min(left / max(pace, 1e-9) / 2, LONGEST)))
+        told = torch.tensor(
+            steps if trainer.is_global_zero else 0, device=trainer.strategy.root_device
+        )
+        wait = int(trainer.strategy.reduce(told, reduce_op="sum"))
+        self.looked, self.look = (self.step, time.monotonic()), self.step + max(1, wait)
+        return wait == 0
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
