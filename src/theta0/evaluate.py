@@ -1,5 +1,6 @@
 """A finished run's network on its own test rows, or on other data of the same shape."""
 
+import sys
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -7,6 +8,7 @@ from omegaconf import DictConfig
 from theta0 import environment
 from theta0.build import build
 from theta0.checkpoints import CheckpointFiles, read_checkpoint
+from theta0.devices import on_what_is_here
 from theta0.errors import ConfigError, first_line
 from theta0.identity import resolve
 from theta0.module import Module
@@ -33,13 +35,16 @@ def evaluate(config: DictConfig) -> dict[str, float]:
         if data.get(key) != run["data"].get(key):
             raise ConfigError(f"data.{key}={data.get(key)}: the run has {run['data'].get(key)}")
     environment.apply(run["threads"])
+    node, changed = on_what_is_here(run["trainer"])
+    if changed is not None:
+        print(f"theta0: {changed}", file=sys.stderr)
     with quiet():
         try:
             module = Module.from_config(run)
             module.adapt(run["seeds"]["init"])
             rows = build(data)
             trainer = build(
-                run["trainer"] | {"devices": 1, "num_nodes": 1, "strategy": "auto"},
+                node | {"devices": 1, "num_nodes": 1, "strategy": "auto"},
                 plugins=[CheckpointFiles()],
                 logger=False,
                 enable_checkpointing=False,

@@ -25,7 +25,7 @@ NOT_IDENTITY = (
     "hydra", "study", "paths", "logger", "threads", "progress", "print_config", "tags",
     "rendezvous", "search_space", "claims", "checkpoint", "rerun", "pruning",
 )  # fmt: skip
-_DEVICES = ("accelerator", "devices", "num_nodes", "strategy", "profiler")
+_DEVICES = ("accelerator", "devices", "num_nodes", "strategy", "sync_batchnorm", "profiler")
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:

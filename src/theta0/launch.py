@@ -7,7 +7,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import lightning
 import torch
 from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 
@@ -72,11 +71,6 @@ def meet() -> None:
             f"of {world} processes {', '.join(map(str, missing))} did not come within"
             f" {RENDEZVOUS:.0f} s"
         ) from None
-
-
-def devices_of(trainer: lightning.Trainer) -> list[torch.device]:
-    """The devices that the run's processes on this machine use."""
-    return getattr(trainer.strategy, "parallel_devices", None) or [trainer.strategy.root_device]
 
 
 def torchrun(folder: Path, config: dict[str, Any], processes: int, show: bool) -> int:

@@ -3,13 +3,11 @@
 import hashlib
 import inspect
 import math
-import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import lightning
-import numpy as np
 import torch
 import torchmetrics
 from hydra.utils import get_object
@@ -33,6 +31,11 @@ from theta0.losses import WeightedSum
 from theta0.metrics import EpochMetrics
 from theta0.objective import counted, require_measured
 from theta0.optim import build_optimizer
+from theta0.random_state import random_state, set_random_state, what_is_lost
+
+PASSED_OVER = 32
+"""Losses in a row that may not be finite under 16-mixed. The scaler passes over such a step and
+halves its factor: 16 times from where it begins down to 1; what is infinite after that stays so."""
 
 
 class Diverged(Exception):
@@ -94,7 +97,9 @@ class Module(lightning.LightningModule):
         self._gathered_step = -1
         self._batch: tuple[Tensor, Tensor]
         self._step_loss: Tensor  # so far, of the batches of a step
+        self.warnings: list[str] = []  # of a run that continues
         self._unchecked: list[tuple[int, Tensor]] = []
+        self._not_finite = 0  # losses in a row that a scaler has passed over
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Module":
@@ -249,11 +254,12 @@ class Module(lightning.LightningModule):
 
     def on_train_start(self) -> None:
         if self._state is not None:
-            _set_random_state(self._state["random"])
+            set_random_state(self._state["random"])
             self.train_metrics.go_on(self._state["train_metrics"])
         self._started = time.perf_counter() - self.fit_seconds
         # Asked every step, and the trainer takes its time to answer.
         self._alone_on_cpu = self.trainer.world_size == 1 and self.device.type == "cpu"
+        self._passed_over = 0 if self.trainer.scaler is None else PASSED_OVER
         self._log_every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         self._count_batches()
 
@@ -343,8 +349,8 @@ class Module(lightning.LightningModule):
             return
         steps, losses = zip(*self._unchecked, strict=True)
         self._unchecked = []
-        bad = ~torch.stack(losses).isfinite()
-        first = int(bad.int().argmax()) if bad.any() else len(steps)
+        finite = torch.stack(losses).isfinite().tolist()
+        first, self._not_finite = first_beyond(finite, self._passed_over, self._not_finite)
         if self.trainer.world_size > 1:
             reduced = self.trainer.strategy.reduce(
                 torch.tensor(-first, device=self.device), reduce_op="max"
@@ -373,8 +379,9 @@ class Module(lightning.LightningModule):
             self.optimizer_config,
             self.network,
             self.init,
-            # Under bf16 nothing is scaled, but Lightning refuses to clip beside a fused step.
-            scaled_gradients=self.trainer.precision in ("16-mixed", "bf16-mixed"),
+            scaled_gradients=forbids_fused(
+                str(self.trainer.precision), self.trainer.gradient_clip_val
+            ),
         )
         total = self.trainer.estimated_stepping_batches
         require_steps(self.trainer)
@@ -397,7 +404,7 @@ class Module(lightning.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Plain tensors and containers: `torch.load(..., weights_only=True)` reads them."""
-        state = {"random": _random_state(), "train_metrics": self.train_metrics.half_way()}
+        state = {"random": random_state(), "train_metrics": self.train_metrics.half_way()}
         states = [state]
         if self.trainer.world_size > 1:
             gathered: list[Any] = [None] * self.trainer.world_size
@@ -412,6 +419,13 @@ class Module(lightning.LightningModule):
         if self.trainer.precision == "64-true":
             self.double()  # Lightning does so after the weights are in, which would have lost bits
         states = checkpoint["processes"]
+        device = self.trainer.strategy.root_device
+        lost = what_is_lost([s["random"] for s in states], self.trainer.world_size, device)
+        if lost is not None and self.trainer.state.fn == "fit":
+            self.warnings.append(
+                f"the random state could not be restored: {lost}; dropout and augmentation draw"
+                " other numbers than in a run that was never interrupted"
+            )
         if len(states) == self.trainer.world_size:
             self._state = states[self.global_rank]
         self.epoch_metrics = dict(checkpoint["metrics"])
@@ -434,6 +448,35 @@ def not_finite(step: int) -> str:
     """Why a run has diverged whose training loss was not finite when `step` steps were done."""
     early = ", before the optimizer's first: the start or the loss, not the learning rate"
     return f"train/loss is not finite at step {step}{'' if step else early}"
+
+
+def first_beyond(finite: Sequence[bool], allowed: int, before: int = 0) -> tuple[int, int]:
+    """Where losses are no longer finite, more than `allowed` in a row.
+
+    Args:
+        finite: whether each of some losses is, in the order of the steps.
+        allowed: how many may be in a row that are not.
+        before: how many were at the end of the losses before these.
+
+    Returns:
+        (the index of the first loss that is one too many, or their number where none is; how many
+        at the end are not finite, in a row).
+    """
+    row = before
+    for index, is_finite in enumerate(finite):
+        row = 0 if is_finite else row + 1
+        if row > allowed:
+            return index, row
+    return len(finite), row
+
+
+def forbids_fused(precision: str, clip: float | None) -> bool:
+    """Whether an optimizer may not take torch's fused step.
+
+    Under 16-mixed the step would unscale gradients itself, too late to clip or look at them. Under
+    bf16-mixed nothing is scaled, and Lightning refuses only to clip beside a fused step.
+    """
+    return precision == "16-mixed" or (precision == "bf16-mixed" and bool(clip))
 
 
 def optimizer_of(
@@ -467,25 +510,3 @@ def digest(state: Mapping[str, Tensor]) -> str:
         sha.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} ".encode())
         sha.update(flat.numpy().tobytes())
     return sha.hexdigest()
-
-
-def _random_state() -> dict[str, Any]:
-    """torch's, numpy's and Python's generators as tensors, numbers and lists."""
-    kind, keys, position, has_gauss, gauss = cast(tuple[Any, ...], np.random.get_state())
-    version, words, normal = random.getstate()
-    return {
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "numpy": [str(kind), torch.from_numpy(keys.astype(np.int64)), position, has_gauss, gauss],
-        "python": [version, list(words), normal],
-    }
-
-
-def _set_random_state(state: dict[str, Any]) -> None:
-    torch.set_rng_state(state["torch"].cpu())
-    if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])
-    kind, keys, *rest = state["numpy"]
-    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))
-    version, words, normal = state["python"]
-    random.setstate((version, tuple(words), normal))

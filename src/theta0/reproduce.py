@@ -15,6 +15,7 @@ from rich.table import Table
 from theta0 import packages
 from theta0.config import check_plain, check_trainer
 from theta0.continuation import differing
+from theta0.devices import on_what_is_here
 from theta0.errors import ConfigError
 from theta0.files import read_plain
 from theta0.identity import resolve
@@ -46,6 +47,9 @@ def reproduce(config: Any) -> bool:
     if (target / "result.json").exists():
         raise ConfigError(f"folder={target}: holds a run already")
     again = configuration_again(first.config, asked["paths"], asked["rendezvous"])
+    changed = None
+    if isinstance(again.get("trainer"), dict):
+        again["trainer"], changed = on_what_is_here(again["trainer"])
     try:
         check_plain(again)
     except ConfigError as error:
@@ -55,6 +59,8 @@ def reproduce(config: Any) -> bool:
     check_trainer(again["trainer"])
     second = run_again(first, target, again)
     console = Console()
+    if changed is not None:
+        console.print(changed, markup=False, soft_wrap=True)
     then, now = first.environment, second.environment
     if packages.SHA256 in then:  # the run's folder stands alone: its packages are not all known
         now = packages.shortened(now)

@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.syntax import Syntax
 
-from theta0 import environment, launch, seeds
+from theta0 import devices, environment, launch, seeds
 from theta0.build import build
 from theta0.callbacks import build_callback
 from theta0.checkpoints import CheckpointFiles, read_checkpoint
@@ -137,15 +137,15 @@ def train(folder: Path, config: dict[str, Any], result: Result, loggers: list[An
     start = start_of(folder, config, result, module, data)
     if result.start is None or result.start.how == "continue":
         result.warnings = init_warnings(report)
-    for warning in result.warnings:
-        log.warning("%s  warning: %s", result.run, warning)
+    _say(result, result.warnings)
     result.hashes.init = module.digest()
     if config["compile"]:
         module.network.compile()
 
-    trainer = build_trainer(folder, config, result, start, loggers)
+    trainer = build_trainer(folder, config, result, start, loggers, data)
+    _warn(result, devices.warnings_of(trainer, config["trainer"], module.network, data))
     result.environment = environment.describe(
-        folder if trainer.is_global_zero else None, launch.devices_of(trainer)
+        folder if trainer.is_global_zero else None, devices.devices_of(trainer)
     )
     seeds.seed_global(result.seeds.noise, "noise", trainer.global_rank)
     try:
@@ -234,7 +234,12 @@ def choose(
 
 
 def build_trainer(
-    folder: Path, config: dict[str, Any], result: Result, start: str | None, loggers: list[Any]
+    folder: Path,
+    config: dict[str, Any],
+    result: Result,
+    start: str | None,
+    loggers: list[Any],
+    data: Any,
 ) -> lightning.Trainer:
     """Lightning's Trainer with the run's callbacks and loggers (which are added to `loggers`)."""
     nodes = [*config["callbacks"].values(), *filter(None, [config["pruning"]])]
@@ -256,7 +261,7 @@ def build_trainer(
         enable_progress_bar=watched(config),
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        use_distributed_sampler=False,
+        use_distributed_sampler=not devices.takes_its_share(data),
     )
     assert isinstance(trainer, lightning.Trainer)
     return trainer
@@ -340,6 +345,18 @@ def _recorded(folder: Path, result: Result, loggers: list[Any]) -> Iterator[None
             finish(loggers, result)
 
 
+def _warn(result: Result, warnings: Sequence[str]) -> None:
+    """Say each once, here and in result.json."""
+    new = [warning for warning in warnings if warning not in result.warnings]
+    result.warnings = [*result.warnings, *new]
+    _say(result, new)
+
+
+def _say(result: Result, warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        log.warning("%s  warning: %s", result.run, warning)
+
+
 def record(result: Result, folder: Path) -> None:
     """On disk as it is. On a full one the run stays `running` there: the same command will find its
     checkpoint."""
@@ -364,6 +381,7 @@ class _OnRecord(lightning.Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         self.result.hashes.data = _digest(trainer.datamodule)  # type: ignore[attr-defined]
+        _warn(self.result, pl_module.warnings)  # type: ignore[arg-type]
         if trainer.is_global_zero:
             self.result.write(self.folder)
 
@@ -376,6 +394,7 @@ def _digest(data: Any) -> str | None:
 def _take_stock(result: Result, trainer: lightning.Trainer, module: Module, data: Any) -> None:
     """What is known after fit, however it ended."""
     steps = trainer.global_step
+    _warn(result, module.warnings)
     result.hashes.final = module.digest()
     result.hashes.data = _digest(data) or result.hashes.data
     result.last_metrics = dict(module.last_metrics)
@@ -395,8 +414,7 @@ def _execute_on(processes: int, folder: Path, config: dict[str, Any], result: Re
     try:
         code = launch.torchrun(folder, config, processes, show=watched(config))
         result = Result.read(folder)
-        for warning in result.warnings:
-            log.warning("%s  warning: %s", result.run, warning)
+        _say(result, result.warnings)
         if result.status == "running":
             raise RuntimeError(
                 f"a process of the run ended with exit code {code}: see {folder}/run.log"

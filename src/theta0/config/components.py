@@ -396,6 +396,7 @@ COMPONENTS: dict[str, dict[str, Component]] = {
             detect_anomaly=bool,
             deterministic=Deterministic,
             benchmark=bool,
+            sync_batchnorm=(bool, False),
         ),
     },
     "callbacks": {

@@ -60,8 +60,13 @@ def check_processes(plain: Mapping[str, Any], launcher: Mapping[str, Any] | None
 
 def check_trainer(trainer: Mapping[str, Any]) -> None:
     """Raises ConfigError where a run would start more processes than there are cores here, or GPUs
-    where it is to use these."""
+    where it is to use these, or asks of them what they cannot do."""
     if (processes := processes_of(trainer)) > 1:
+        if trainer.get("sync_batchnorm") and trainer.get("accelerator") == "cpu":
+            raise ConfigError(
+                "trainer.sync_batchnorm=true: torch has it for GPUs only; on the CPU say false, and"
+                " each process normalises by its own share of a batch"
+            )
         there = _gpus(trainer)
         _at_most("trainer.devices", trainer["devices"], there or usable_cores(), processes, there)
 
