@@ -30,6 +30,7 @@ REQUIRED = {
     "init=pretrained": (f"init.path={__file__}",),  # any file
     "remedy=monotonic": ("data=saturating",),  # features, not images
     "pruning=asha": ("hydra/sweeper=optuna",),
+    "trainer=multinode": ("rendezvous=host:29500",),
 }
 
 
