@@ -350,19 +350,34 @@ def test_cfg_job(train):
 # --------------------------------------------------------------------------------------------- .env
 
 
-def test_dotenv(train, tmp_path):
-    """`.env` of the working directory sets what the environment does not."""
+def test_dotenv(monkeypatch, tmp_path, capsys):
+    """`.env` of the project sets what the environment does not, of variables that theta0 knows."""
+    from theta0 import env_file
 
-    def data_dir(**environment):
-        process = train("--cfg", "job", "--resolve", "--package", "paths", **environment)
-        assert process.returncode == 0, process.stderr
-        found = [line for line in process.stdout.splitlines() if "data_dir: " in line]
-        return found[0].strip().removeprefix("data_dir: ")
+    monkeypatch.setattr(env_file, "FILE", tmp_path / ".env")
+    for name in ("THETA0_DATA", "WANDB_PROJECT", "LD_PRELOAD", "MY_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    env_file.load_environment()  # none there
+    (tmp_path / ".env").write_text(
+        "# where data sets lie\nTHETA0_DATA=/from/dotenv\nWANDB_PROJECT=p\nWANDB_MODE=online\n"
+        "LD_PRELOAD=x.so\nMY_KEY=secret-0123456789\n"
+    )
+    env_file.load_environment()
+    assert os.environ["THETA0_DATA"] == "/from/dotenv"
+    assert os.environ["WANDB_PROJECT"] == "p"
+    assert os.environ["WANDB_MODE"] == "offline"
+    assert "LD_PRELOAD" not in os.environ
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[2] for line in told] == ["LD_PRELOAD", "MY_KEY"]
+    assert "secret" not in "".join(told)
 
-    assert data_dir() == "data"
-    (tmp_path / "here" / ".env").write_text("# where data sets lie\nTHETA0_DATA=/from/dotenv\n")
-    assert data_dir() == "/from/dotenv"
-    assert data_dir(THETA0_DATA="/from/environment") == "/from/environment"
+
+def test_dotenv_of_another_folder_is_not_read(train, tmp_path):
+    """It could lead W&B, with the user's key, to another server."""
+    (tmp_path / ".env").write_text("THETA0_DATA=/from/elsewhere\n")
+    process = train("--cfg", "job", "--resolve", "--package", "paths")
+    assert "/from/elsewhere" not in process.stdout
 
 
 # ----------------------------------------------------------------------------------------- one_line

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dotenv import load_dotenv
 from hydra.errors import (
     ConfigCompositionException,
     HydraException,
@@ -23,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from theta0.ancestors import end_with
 from theta0.compat import start_hydra_faster
+from theta0.env_file import load_environment
 from theta0.errors import ConfigError, choices, first_line, unknown_key
 from theta0.frame import refuse_words
 from theta0.identity import register_resolvers
@@ -47,7 +47,7 @@ class Replay(Exception):
 def main(task: Callable[[], Any], verbatim: Sequence[str] = ()) -> None:
     """Run a `@hydra.main` function as a program.
 
-    `.env` is read first (what the environment holds already wins). A bad configuration ends in one
+    The project's `.env` is read first; see `theta0.env_file`. A bad configuration ends in one
     line on stderr and exit code 2; a failed run sets exit code 1 elsewhere (theta0.sweep.callback);
     a signal to stop ends the program with 128 and its number. What stands behind `key=` of a key in
     `verbatim` is one text, whatever signs it has.
@@ -57,7 +57,7 @@ def main(task: Callable[[], Any], verbatim: Sequence[str] = ()) -> None:
             stream.reconfigure(errors="replace")  # a locale's encoding may lack θ
     if "TORCHELASTIC_RUN_ID" in os.environ:  # one of torchrun's, in a session of its own
         end_with(os.getppid())
-    load_dotenv(".env")
+    load_environment()
     register_resolvers()
     start_hydra_faster()
     sys.argv[1:] = [_verbatim(word, verbatim) for word in sys.argv[1:]]
@@ -84,7 +84,7 @@ def _replay(task: Callable[[], Any], commands: list[list[str]]) -> int:
     worst = 0
     for arguments in commands:
         sys.argv = [sys.argv[0], *arguments]
-        print(f"$ {shlex.join(['python', *sys.argv])}", flush=True)
+        print(printable(f"$ {shlex.join(['python', *sys.argv])}"), flush=True)
         try:
             _answer(task)
         except SystemExit as end:

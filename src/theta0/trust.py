@@ -1,5 +1,7 @@
 """What a stranger's run folder may have built: a configuration names classes, and calls them."""
 
+import itertools
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 from theta0.config import COMPONENTS
 from theta0.config.schema import NAMED, FolderPath, Objective, Seeds
 from theta0.errors import ConfigError, first_line, shown
-from theta0.files import read_yaml, refuse_links
+from theta0.files import read_plain, read_yaml, refuse_links
 from theta0.results import Result
 
 OTHERS = {
@@ -150,3 +152,35 @@ def targets(tree: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
             waiting += [((*path, str(key)), value) for key, value in node.items()]
             if "_target_" in node:
                 yield path, node["_target_"]
+
+
+def own_targets(words: Sequence[str]) -> list[str]:
+    """What a command names itself, and so trusts: `_target_`s in its words and in the files of its
+    --config-dir, and trust=[...].
+
+    Args:
+        words: of the command line, without the program.
+    """
+    folders = [Path(word.partition("=")[2]) for word in words if word.startswith("--config-dir=")]
+    following = itertools.pairwise(words)
+    folders += [Path(folder) for flag, folder in following if flag in ("--config-dir", "-cd")]
+    files = [path for folder in folders for path in folder.rglob("*.yaml")]
+    named = [*words, *(read_plain(path) for path in files if path.is_file())]
+    found = [target for text in named for target in _NAMED_TARGET.findall(text)]
+    trust = [word.partition("=")[2].strip("[]") for word in words if word.startswith("trust=")]
+    return found + [own.strip() for entry in trust for own in entry.split(",") if own.strip()]
+
+
+_NAMED_TARGET = re.compile(r"_target_['\"]?\s*[=:]\s*['\"]?([\w.]+)")
+
+
+def texts(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """(dotted key, text) of every text in containers of containers."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from texts(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from texts(value, f"{key}.{index}")
+    elif isinstance(node, str):
+        yield key, node

@@ -18,7 +18,7 @@ from theta0.errors import ConfigError, shown
 from theta0.report.make import make
 from theta0.report.page import content, serve
 from theta0.report.page.page import render
-from theta0.report.page.serve import Server
+from theta0.report.page.serve import Server, _Handler
 from theta0.report.study import read
 from theta0.sweep.table import config_value
 
@@ -255,3 +255,10 @@ def test_a_bad_port_is_told(made_up_study, in_process, tmp_path):
     )
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == "theta0: report.port=70000: must be less than 65536\n"
+
+
+def test_a_connection_that_says_nothing_is_closed(server, monkeypatch):
+    assert _Handler.timeout == 10
+    monkeypatch.setattr(_Handler, "timeout", 0.01)
+    with socket.create_connection(("127.0.0.1", server.server_port), timeout=30) as silent:
+        assert silent.recv(1) == b""

@@ -6,9 +6,11 @@ import hydra
 import pytest
 import yaml
 
+from theta0.errors import ConfigError
 from theta0.identity import choices_of, config_hash, register_resolvers, resolve, run_name
 from theta0.results import Result
 from theta0.search.best import write_experiment
+from theta0.trust import own_targets
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 RUNS = {
@@ -27,6 +29,11 @@ RUNS = {
         *("data=mnist", "paths.data_dir=/elsewhere", "threads=2"),
     ],
 }
+
+
+@pytest.fixture(autouse=True)
+def own_classes_are_named(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["train.py", "+callbacks.own={_target_: a.B}"])
 
 
 @pytest.fixture
@@ -91,3 +98,39 @@ def test_what_a_file_cannot_say_is_returned(compose_with, tmp_path):
     assert write_experiment(result, path, "words", compose_with) == ["callbacks.checkpoint"]
     again = compose_with(["experiment=best", "~callbacks.checkpoint"])
     assert config_hash(again) == result.config_hash
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"choices": {"optimizer": "../../x"}},
+        {"choices": {"optimizer": "/x"}},
+        {"choices": {"hydra/launcher": "ray"}},
+        {"choices": {"+hydra.callbacks": "x"}},
+        {"choices": {"optimizer@hydra.callbacks.x": "adam"}},
+        {"config": {"callbacks": {"x": {"_target_": "os.system"}}}},
+        {"config": {"callbacks": {"x": {"_target_": "theta0.tracking.wandb_logger"}}}},
+        {"config": {"tags": ["${oc.env:HOME}"]}},
+        {"config": {"paths": {}}},
+    ],
+)
+def test_no_file_is_made_of_what_trust_would_refuse(compose_with, tmp_path, edit):
+    result = as_result(compose_with(["optimizer=sgd"]))
+    for part, changes in edit.items():
+        setattr(result, part, {**getattr(result, part), **changes})
+
+    def compose(words):
+        raise AssertionError(f"{words} were composed")
+
+    with pytest.raises(ConfigError):
+        write_experiment(result, tmp_path / "experiment" / "best.yaml", "x", compose)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_trusts_what_it_names(tmp_path):
+    (tmp_path / "a.yaml").write_text("_target_: mine.Loss\n")
+    words = ["model._target_=mine.Net", "+x={_target_: 'a.B'}", "trust=[own,other.C]"]
+    assert own_targets([*words, "--config-dir", str(tmp_path)]) == [
+        "mine.Net", "a.B", "mine.Loss", "own", "other.C",
+    ]  # fmt: skip
+    assert own_targets(["optimizer=adam", "study=s"]) == []

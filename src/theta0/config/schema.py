@@ -155,6 +155,7 @@ class ReportConfig(Strict):
     target: Finite | None
     seed: Seed
     folder: FolderPath | None
+    trust: list[str]
     report: Served
     wandb: Workspace
     paths: Paths

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dotenv import load_dotenv
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
@@ -17,6 +16,7 @@ from omegaconf import DictConfig, open_dict
 
 from theta0.ancestors import end_with_those_in
 from theta0.continuation import locked
+from theta0.env_file import load_environment
 from theta0.errors import ConfigError
 from theta0.identity import config_hash, register_resolvers, resolve
 from theta0.results import FINISHED, Error, Result
@@ -72,7 +72,7 @@ class Sweep:
         """Make a process that knows nothing of the sweep one of its own."""
         end_with_those_in(self.above)
         os.chdir(self.folder)
-        load_dotenv(".env")
+        load_environment()
         Singleton.set_state(self.singletons)
 
     def accept(self, returned: JobReturn) -> JobReturn:

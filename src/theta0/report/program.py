@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from theta0.config import check_report
 from theta0.errors import ConfigError, choices
 from theta0.files import refuse_links
+from theta0.terminal import printable
 
 
 def report(config: DictConfig) -> None:
@@ -53,10 +54,10 @@ def report(config: DictConfig) -> None:
 
     made = again()
     figures.draw(made.study, made.statistics, made.folder / "figures")
-    print("\n".join(made.lines()))
+    print(printable("\n".join(made.lines())))
     print(f"everything is in {made.folder}")
     for line in made.study.broken:
-        print(f"theta0: {line}", file=sys.stderr)
+        print(printable(f"theta0: {line}"), file=sys.stderr)
     if asked["wandb"]["workspace"]:
         place = {key: asked["wandb"][key] for key in ("project", "entity")}
         print(f"workspace: {workspace.publish(made, **place)}")

@@ -13,6 +13,7 @@ from theta0.report.statistics.limits import limits
 from theta0.report.study import Study
 from theta0.report.words import Unit, fixed, name, probability, short
 from theta0.results import write_atomically
+from theta0.spreadsheet import to_csv
 from theta0.sweep.plain import plain
 
 
@@ -45,7 +46,7 @@ def write(study: Study, statistics: Statistics, folder: Path) -> None:
         if re.fullmatch(r"grid(-\d+)?", path.stem) or path.stem in vars(statistics):
             path.unlink()
     for key, frame in vars(statistics).items():
-        write_atomically(folder / f"{key}.csv", frame.to_csv(index=False, lineterminator="\n"))
+        write_atomically(folder / f"{key}.csv", to_csv(frame))
     for key, table in tables(study, statistics).items():
         write_atomically(folder / f"{key}.tex", latex(table))
         write_atomically(folder / f"{key}.md", markdown(table))

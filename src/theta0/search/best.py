@@ -1,6 +1,8 @@
 """A run's configuration as an experiment: a file for --config-dir, which anybody can read."""
 
 import copy
+import re
+import sys
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,12 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from theta0.continuation import differing
+from theta0.errors import ConfigError, shown
 from theta0.identity import NOT_IDENTITY, choices_of, identity_of, resolve
+from theta0.names import is_option_name
 from theta0.results import Result, write_atomically
+from theta0.sweep.table import config_value
+from theta0.trust import own_targets, refuse_strange, texts
 
 LEFT_OUT = {*NOT_IDENTITY, "search", "experiment", "debug"} - {"threads", "logger", "paths"}
 """What is not the run's: how it was asked for, and groups whose values are said one by one."""
@@ -37,7 +43,12 @@ def write_experiment(
 
     Returns:
         What a file cannot say: the keys that the run did without (`~key`).
+
+    Raises:
+        ConfigError: the record, which may be a stranger's, names what is no option, or has what
+            composing it would resolve or build: see `theta0.trust`.
     """
+    _refuse_foreign(result)
     usual = choices_of(compose([]).hydra)
     options = {
         group: f"[{option.replace('+', ',')}]" if "+" in option else option
@@ -67,6 +78,19 @@ def write_experiment(
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, text)
     return [key for key, *_ in differing(identity_of(wanted), identity_of(resolve(config)))]
+
+
+def _refuse_foreign(result: Result) -> None:
+    for group, options in result.choices.items():
+        named = re.fullmatch(r"[a-z]\w*(/\w+)*(@\w+(\.\w+)*)?", group) and "hydra" not in group
+        if not named or not all(map(is_option_name, options.split("+"))):
+            raise ConfigError(f"choices: {shown(group)}={shown(options)} names no option")
+    for key, text in texts(result.config):
+        if "${" in text or "${" in key:
+            raise ConfigError(f"config.{shown(key)}={shown(text)} would be resolved")
+    if not isinstance(config_value(result.config, "paths.log_dir"), str):
+        raise ConfigError("config.paths.log_dir: there is none")
+    refuse_strange(result.config, own_targets(sys.argv[1:]))
 
 
 def _missing(

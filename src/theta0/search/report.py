@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from hydra.errors import HydraException
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import FrozenTrial, TrialState
 from rich.table import Table
 
+from theta0.errors import ConfigError, first_line
 from theta0.results import Result, write_atomically
 from theta0.search.best import write_experiment
 from theta0.search.database import RUN, SEARCH, UNTUNED, runs_of, standing, storage
+from theta0.spreadsheet import as_text
 
 ENOUGH = 20
 """Trials below which no importance is told: the evaluator wants five in a quarter."""
@@ -71,7 +75,14 @@ def conclude(
         value += f", the mean of {len(names)} runs ({' '.join(seeds.values())})"
     says = f"{best.run}: {value}, the best of {len(trials)} trials of study {folder.name}"
     path = report / "experiment" / "best.yaml"
-    without = write_experiment(best, path, says, compose, left_out={k.lstrip("+") for k in seeds})
+    try:
+        keys = {key.lstrip("+") for key in seeds}
+        without = write_experiment(best, path, says, compose, left_out=keys)
+    except (ConfigError, HydraException, OmegaConfBaseException) as error:
+        yield f"best: {best.run}, {value}; no file, since its configuration does not compose: " + (
+            first_line(error)
+        )
+        return
     words = ["--config-dir", f"{shown}/report", "experiment=best", *(f"~{key}" for key in without)]
     yield f"best: {best.run}, {value}; once more: python src/train.py {shlex.join(words)}"
 
@@ -223,6 +234,6 @@ def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     text = io.StringIO()
     columns = dict.fromkeys(column for row in rows for column in row)
     writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer.writerow({column: as_text(column) for column in columns})
+    writer.writerows({key: as_text(value) for key, value in row.items()} for row in rows)
     write_atomically(path, text.getvalue())

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from theta0.errors import ConfigError, first_line
 from theta0.signals import STOPPED
+from theta0.terminal import printable
 
 MOST = 10
 """Runs of a search that are shown: the best; results.csv has all."""
@@ -122,7 +123,7 @@ class StudyCallback(Callback):
         console = Console()
 
         def say(line: str) -> None:
-            console.print(line, markup=False, soft_wrap=True)
+            console.print(printable(line), markup=False, soft_wrap=True)
 
         try:
             runs.write(runs.table(results), folder)

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from theta0.results import Best, Cost, Result, write_atomically
+from theta0.spreadsheet import to_csv
 from theta0.sweep.plain import plain
 from theta0.sweep.table import cell_columns, config_value, swept
 
@@ -56,7 +57,7 @@ def labels(frame: pd.DataFrame, axes: Iterable[str]) -> pd.Series:
 def write(frame: pd.DataFrame, folder: Path) -> None:
     """folder/results.csv and folder/results.parquet, each replaced in one step."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "results.csv", frame.to_csv(index=False, lineterminator="\n"))
+    write_atomically(folder / "results.csv", to_csv(frame))
     binary = io.BytesIO()
     frame.to_parquet(binary, index=False)
     write_atomically(folder / "results.parquet", binary.getvalue())

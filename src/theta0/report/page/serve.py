@@ -84,6 +84,8 @@ class Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: Server
+    timeout = 10
+    """Seconds that a connection may say nothing, before it is closed."""
 
     def do_GET(self) -> None:
         if self.headers.get("Host") not in self.server.hosts:
