@@ -55,7 +55,7 @@ def test_a_checkpoint_of_weights_alone_is_fine_tuned(first):
     [
         ("optimizer.lr=1e-12", "optimizer.weight_decay=0"),
         ("optimizer=sgd", "optimizer.lr=1e-12"),
-        ("optimizer.lr=1e-12", "scheduler=none"),
+        ("optimizer.lr=1e-12", "scheduler=none", "init=xavier"),
     ],
 )
 def test_fine_tuning_takes_the_weights_and_does_what_is_asked_for(
@@ -67,6 +67,8 @@ def test_fine_tuning_takes_the_weights_and_does_what_is_asked_for(
     assert (ran.code, result.status, result.start.how) == (0, "done", "fine-tune")
     assert f"fine-tunes {path}: its weights alone, since " in ran.out
     assert (result.cost.steps, result.cost.epochs) == (3, 1)
+    useless = "the init has no effect: the weights are those of ckpt_path"
+    assert (useless in result.warnings) == ("init=xavier" in words)
     assert result.hashes.init == before.hashes.final  # of its own θ₀ there is nothing
     after = read_checkpoint(ran.folder(result) / "checkpoints" / "last.ckpt")["state_dict"]
     for name, weight in checkpoint["state_dict"].items():  # at such a rate

@@ -8,6 +8,7 @@ import pytest
 from theta0.config import check
 from theta0.errors import ConfigError
 from theta0.module import require_steps
+from theta0.run import _require_trained
 
 NOTHING = {
     "trainer.max_epochs=0": "trainer.max_epochs=0: trains nothing",
@@ -44,7 +45,11 @@ def test_what_only_the_data_shows_fails_the_run():
     require_steps(SimpleNamespace(estimated_stepping_batches=float("inf")))
 
 
-def test_a_run_that_did_no_step_has_failed(in_process, tmp_path):
-    ran = in_process(tmp_path, "trainer.max_time=00:00:00:00", "scheduler=none", "study=s")
-    assert (ran.code, ran.one().status) == (1, "failed")
-    assert "not one step was trained" in ran.one().error.line
+def test_a_training_that_ended_before_its_first_step_is_no_result():
+    """As one that is told to stop at once; a run's own checkpoint may be that of its last step."""
+    limits = {"max_epochs": 1, "max_steps": -1, "max_time": None}
+    config = {"ckpt_path": None, "trainer": limits}
+    with pytest.raises(ValueError, match="not one step was trained: trainer"):
+        _require_trained(config, None, 0)
+    _require_trained(config, None, 1)
+    _require_trained(config, "checkpoints/last.ckpt", 9)

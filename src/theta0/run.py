@@ -24,6 +24,7 @@ from theta0.build import build
 from theta0.callbacks import build_callback
 from theta0.checkpoints import CheckpointFiles, read_checkpoint
 from theta0.classwise import write_tables
+from theta0.config.effects import overruled
 from theta0.continuation import PROCESSES, go_on, locked
 from theta0.errors import shown
 from theta0.frame import check_frame
@@ -134,9 +135,10 @@ def train(folder: Path, config: dict[str, Any], result: Result, loggers: list[An
     module = Module.from_config(config)
     report = module.initialise(result.seeds.init, data)
     log.debug("θ₀:\n%s", table(report))
+    result.warnings = overruled(config, result.overrides)
     start = start_of(folder, config, result, module, data)
     if result.start is None or result.start.how == "continue":
-        result.warnings = init_warnings(report)
+        result.warnings += init_warnings(report)
     _say(result, result.warnings)
     result.hashes.init = module.digest()
     if config["compile"]:
@@ -192,6 +194,8 @@ def start_of(
     if start.how == "continue":
         return str(path)
     load_weights(module, data, start, checkpoint)
+    if checkpoint.get("hyper_parameters", {}).get("init") != config["init"]:
+        result.warnings.append("the init has no effect: the weights are those of ckpt_path")
     return None
 
 

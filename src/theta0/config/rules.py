@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from theta0.config.effects import check_effects
 from theta0.config.steps import check_steps
 from theta0.errors import ConfigError, choices, shown
 
@@ -135,6 +136,7 @@ def _monitored(plain: dict[str, Any]) -> None:
 
 
 RULES.append(Rule(("trainer", "train", "data"), check_steps))
+RULES.append(Rule(("trainer", "train", "scheduler", "callbacks", "pruning"), check_effects))
 
 
 @_rule("trainer", "train")

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from theta0 import environment
 from theta0.build import build
 from theta0.classwise import write_tables
+from theta0.config.effects import overruled
 from theta0.data import BatchLoader, DataModule
 from theta0.errors import first_line
 from theta0.init import table, warnings
@@ -276,7 +277,7 @@ def draw(members: Sequence[Member], data: Mapping[int, DataModule]) -> Module:
         report = module.initialise(result.seeds.init, data[result.seeds.split])
         with recorded(member.folder):
             log.debug("θ₀:\n%s", table(report))
-            result.warnings = warnings(report)
+            result.warnings = overruled(member.config, result.overrides) + warnings(report)
             for warning in result.warnings:  # on the screen once a stack
                 level = logging.DEBUG if warning in shown else logging.WARNING
                 log.log(level, "%s  warning: %s", result.run, warning)

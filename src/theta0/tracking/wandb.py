@@ -298,10 +298,10 @@ def _said_to_wandb() -> dict[str, str]:
 
     home = known("the user's home", Path.home)
     users = os.environ.get("WANDB_CONFIG_DIR") or (home and home / ".config" / "wandb")
-    files = {"settings_system": str(Path(users, "settings"))} if users else {}
+    of_user = str(Path(users, "settings")) if users else None
     said: dict[str, str] = {}
     for root in filter(None, (os.environ.get("WANDB_DIR"), ".")):
-        said |= Settings(root_dir=root, **files).read_system_settings().all()
+        said |= Settings(root_dir=root, settings_system=of_user).read_system_settings().all()
     return said
 
 
