@@ -124,3 +124,20 @@ def test_cells_stand_in_the_order_of_their_values(made_up_study):
         [init, lr] for init in ("he", "xavier") for lr in (0.03, 0.1, 1.0)
     ]
     assert isinstance(table, pd.DataFrame)
+
+
+def test_a_run_whose_objective_is_not_finite_makes_no_setting_the_best(made_up_study):
+    """Without it the rate 0.1 would have a mean over its luckiest seeds alone."""
+
+    def outcome(cell, seed):
+        return {0.01: 0.8, 0.1: 0.9}[cell["optimizer.lr"]] - 0.3 * (seed == 0)
+
+    def lost(content):
+        content["status"] = "done"
+        if content["config"]["optimizer"]["lr"] == 0.1 and content["seeds"].init > 1:
+            content["objective"].value = None
+
+    study = read([made_up_study(outcome, optimizer__lr=[0.01, 0.1], change=lost)])
+    found = cells(study).set_index("optimizer.lr")
+    assert found["chosen"].to_dict() == {0.01: True, 0.1: False}
+    assert found.loc[0.1, "selection"] == pytest.approx((0.6 + 0.9 + 3 * 0.5) / 5)

@@ -7,12 +7,14 @@ import pandas as pd
 import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
 from statsmodels.stats.proportion import proportion_confint
 
 from theta0.report.statistics import analyse
 from theta0.report.statistics.comparisons import compare, select
 from theta0.report.statistics.family import correct, holm
 from theta0.report.statistics.limits import limits
+from theta0.report.statistics.power import detectable, needed
 from theta0.report.study import SEEDS, read
 
 DIFFERENCES = [0.010, 0.020, 0.015, 0.005, 0.025, 0.012]
@@ -308,3 +310,11 @@ def test_holms_correction_is_that_of_statsmodels():
     p = np.random.default_rng(3).uniform(size=9) ** 3
     np.testing.assert_allclose(holm(p), multipletests(p, method="holm")[1])
     assert holm(np.array([])).shape == (0,)
+
+
+@pytest.mark.parametrize(("pairs", "tests"), [(5, 1), (10, 9), (30, 303)])
+def test_power_is_that_of_statsmodels(pairs, tests):
+    size = detectable(pairs, 0.05 / tests)
+    assert TTestPower().power(size, pairs, 0.05 / tests) == pytest.approx(0.8, abs=1e-6)
+    assert needed(size + 1e-6, 0.05 / tests, 100) == pairs
+    assert needed(0.01, 0.05 / tests, 100) is None

@@ -148,7 +148,7 @@ def test_the_same_seed_gives_the_same_numbers(made_up_study):
         ("study=[]", "study=[]: must be a study's folder or its name, or a list of them"),
         ("study=first seed=x", "seed=x: must be a valid integer"),
         ("study=first sede=1", "sede=1: unknown key; allowed: "),
-        ("study=first mode=most", "mode=most: allowed: max, min"),
+        ("study=first mode=most", "mode=most: allowed: min, max"),
         ("study=first metric=test/f1", "metric=test/f1: allowed: test/acc, val/acc, val/loss"),
         ("study=first compare=[lr]", "compare=[lr]: no key that was swept; allowed: optimizer.lr"),
         ("study=first where=lr<", "where=lr<: cannot be read: invalid syntax"),

@@ -108,6 +108,7 @@ def test_pruning_and_repeats_are_refused_together():
     options.check_repeats({"pruning": {"min_epochs": 1}}, {})
 
 
+@pytest.mark.slow
 def test_a_whole_search_and_what_it_recommends(in_process, tmp_path):
     short = ["trainer.max_epochs=1", "trainer.limit_train_batches=4", "model.widths=[16]"]
     space = ["hydra/sweeper=optuna", "optimizer.lr=1e-4,1e-2", "seed=5,6", "study=s"]
