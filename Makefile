@@ -14,12 +14,12 @@ sweep: $(DONE)  ## two optimizers × two inits on real data: the first sweep
 	$(RUN) src/train.py -m optimizer=adam,adamw init=xavier,he
 
 test: $(DONE)  ## the tests
-	$(RUN) -m pytest -n 2 -m "not slow"
+	$(RUN) -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-slow: $(DONE)  ## the tests that take long
 	-@$(MAKE) --no-print-directory browser
 	@$(MAKE) --no-print-directory lora
-	$(RUN) -m pytest -n 2 -m slow
+	$(RUN) -m pytest -n 2 --dist loadfile -m slow
 
 browser:  ## a Chromium, in which the report's page is tested (Debian's; elsewhere any Chrome will do)
 	@if command -v chromedriver >/dev/null; then :; \

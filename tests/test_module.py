@@ -92,6 +92,29 @@ def test_eval_reads_a_checkpoint_with_adapters(in_process, tmp_path):
     assert f"test/acc {result.metrics['test/acc']}" in again.out
 
 
+# -------------------------------------------------------------------------------------- divergence
+
+
+def test_losses_that_are_looked_at_together_show_the_first_that_is_not_finite(
+    in_process, tmp_path, monkeypatch
+):
+    """As on a GPU, where looking at each makes the host wait."""
+    words = ("optimizer=sgd", "optimizer.lr=1e30", "model.widths=[16]", "trainer.max_epochs=1")
+    alone = in_process(tmp_path / "alone", *words).one()
+    begin = Module.on_train_start
+
+    def elsewhere(module):
+        begin(module)
+        module._alone_on_cpu = False
+
+    monkeypatch.setattr(Module, "on_train_start", elsewhere)
+    monkeypatch.setattr("theta0.module.EpochMetrics.FLUSH_EVERY", 4)
+    together = in_process(tmp_path / "together", *words).one()
+    assert alone.status == together.status == "diverged"
+    assert together.error.message == alone.error.message
+    assert together.cost.steps == 4
+
+
 # ------------------------------------------------------------------------------------------ points
 
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 import yaml
 
+from theta0.build import build
 from theta0.module import Module
 from theta0.results import Result
 
@@ -124,6 +125,21 @@ def test_the_chosen_epoch_is_the_earliest_of_the_best(finished, run):
     assert set(run.metrics) == {*names, "test/loss", "test/acc"}
     assert {n: run.last_metrics[n] for n in names} == {n: float(table[-1][n]) for n in names}
     assert set(run.last_metrics) == set(names)  # the test rows are read once, at the best
+
+
+def test_the_chosen_checkpoint_is_tested(finished, run):
+    data = build(run.config["data"])
+    data.setup()
+    x, y = data.splits["test"]
+    module = Module.from_config(run.config).eval()
+    losses = {}
+    for name in ("best", "last"):
+        path = finished.folder(run) / "checkpoints" / f"{name}.ckpt"
+        module.load_state_dict(torch.load(path, weights_only=True)["state_dict"])
+        with torch.no_grad():
+            losses[name] = torch.nn.functional.cross_entropy(module.network(x), y).item()
+    assert run.metrics["test/loss"] == pytest.approx(losses["best"], rel=1e-5)
+    assert run.metrics["test/loss"] != pytest.approx(losses["last"], rel=1e-3)
 
 
 def test_cost_and_hashes(finished, run):

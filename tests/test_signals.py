@@ -44,7 +44,9 @@ def test_a_sweep_stops_in_order_and_continues(start, wait, in_process, tmp_path,
     (row,) = csv.DictReader((tmp_path / "logs" / "s" / "results.csv").open())
     assert (row["run"], row["status"]) == (first.run, "interrupted")
     assert not (tmp_path / "logs" / "s" / "report").exists()
-    again = in_process(tmp_path, "-m", "study=s", program=str(ROOT / "src" / "train.py"))
+    again = in_process(
+        tmp_path, "-m", "study=s", program=str(ROOT / "src" / "train.py"), report=True
+    )
     assert again.code == 0
     assert [result.status for result in again.results("s")] == ["done"] * 2
     assert "1 continued, 1 new" in again.out

@@ -202,6 +202,7 @@ def test_loaders():
     order = epoch_order(3500, 3, 0)
     assert torch.equal(batch.x, module.splits["train"][0][order[:64]])
     assert torch.equal(next(iter(val)).y, module.splits["val"][1])
+    assert torch.equal(next(iter(test)).y, module.splits["test"][1])
     assert len(data(drop_last=True).train_dataloader()) == 54
     assert module.transfer_batch_to_device(batch, torch.device("meta"), 0) is batch
 

@@ -93,22 +93,6 @@ def test_as_many_workers_as_gpus_each_with_its_own(launcher, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_run_whose_process_was_killed_goes_on(start, wait, in_process, tmp_path, killer):
-    """From its last checkpoint, to the same last bit; its neighbours never notice."""
-    words = (*TINY, "checkpoint.every_n_seconds=0", "seed=0,1,2")
-    kill = "+callbacks.kill={_target_: killer.Kill, at: 33, marker: once}"
-    ran = wait(tmp_path, start(tmp_path, *JOBLIB, *words, kill, env=killer))
-    assert (ran.code, "3 new\n" in ran.out) == (0, True)
-    whole = in_process(tmp_path / "whole", "-m", "study=s", *words)
-    pairs = list(zip(ran.results("s"), whole.results("s"), strict=True))
-    assert len(pairs) == 3
-    for one, other in pairs:
-        assert (one.status, one.hashes, one.metrics) == ("done", other.hashes, other.metrics)
-    logs = [(ran.folder(one) / "run.log").read_text() for one, _ in pairs]
-    assert sorted(log.count("  continued\n") for log in logs) == [0, 0, 1]
-
-
-@pytest.mark.slow
 def test_a_run_that_kills_its_process_each_time_is_listed(start, wait, tmp_path, killer):
     words = (*JOBLIB, *TINY, "hydra.launcher.retries=1", "checkpoint.every_n_seconds=0")
     kill = ("+callbacks.kill={_target_: killer.Kill}", "+callbacks.kill.at=33,999")
@@ -118,17 +102,13 @@ def test_a_run_that_kills_its_process_each_time_is_listed(start, wait, tmp_path,
     assert {at: r.status for at, r in by_step.items()} == {33: "interrupted", 999: "done"}
     assert f"unfinished: {by_step[33].run}: its process ended 2 times: killed" in ran.out
     assert f"{by_step[999].metrics['val/acc']:.4f}" in ran.out
-    once = "hydra.launcher.retries=0"
-    again = wait(tmp_path, start(tmp_path, *words, once, *kill, env=killer))
-    assert again.code == 1  # until it is done
-    assert f"{by_step[33].run}  continued\n" in again.out
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "group", "code"),
-    [(signal.SIGINT, True, 130), (signal.SIGTERM, False, 143), (signal.SIGUSR1, True, 138)],
-    ids=["ctrl-c", "term", "usr1"],
+    [(signal.SIGINT, True, 130), (signal.SIGTERM, False, 143)],
+    ids=["ctrl-c", "term"],
 )
 def test_a_sweep_that_is_told_to_stop(
     start, wait, tmp_path, trained, statuses, number, group, code
@@ -156,12 +136,12 @@ def test_workers_stop_when_their_sweep_is_killed(start, tmp_path, trained, statu
 
 
 @pytest.mark.slow
-def test_a_refusal_in_a_worker_is_one_line(start, wait, tmp_path):
-    first = wait(tmp_path, start(tmp_path, *JOBLIB, *TINY, "seed=0,1"))
+def test_a_refusal_in_a_worker_is_one_line(in_process, tmp_path):
+    first = in_process(tmp_path, "-m", "study=s", *TINY, "seed=0,1")
     for result in first.results("s"):
         result.hashes.data = "another"
         result.write(first.folder(result))
-    again = wait(tmp_path, start(tmp_path, *JOBLIB, *TINY, "seed=0,1"))
+    again = in_process(tmp_path, *JOBLIB, *TINY, "seed=0,1")
     assert again.code == 2
     assert again.err.startswith("theta0: adamw-he-s")
     assert "the data is not what the run in study s was done with" in again.err

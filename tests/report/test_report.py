@@ -213,7 +213,7 @@ def test_a_study_in_which_nothing_went_well(made_up_study, report, tmp_path):
 def test_the_end_of_a_sweep_reports(in_process, tmp_path):
     ran = in_process(
         tmp_path, "-m", "optimizer=adam", "init=he,xavier", "seed=0,1", "study=s",
-        "trainer.max_epochs=1",
+        "trainer.max_epochs=1", report=True,
     )  # fmt: skip
     assert ran.code == 0, ran.err
     folder = tmp_path / "logs" / "s"
@@ -253,7 +253,7 @@ def test_a_sweep_ends_as_it_should_without_its_report(
         raise error
 
     monkeypatch.setattr(theta0.report.make, "make", fail)
-    ran = in_process(tmp_path, *SHORT)
+    ran = in_process(tmp_path, *SHORT, report=True)
     assert ran.code == 1
     *_, told, last = ran.out.splitlines()
     assert told == f"no report: {line}"
@@ -264,7 +264,8 @@ def test_a_sweep_ends_as_it_should_without_its_report(
 
 def test_runs_of_which_there_is_no_one_report_have_not_failed(in_process, tmp_path):
     in_process(tmp_path, *SHORT)
-    ran = in_process(tmp_path, *SHORT, "objective={metric: val/loss, mode: min}")
+    words = (*SHORT, "objective={metric: val/loss, mode: min}")
+    ran = in_process(tmp_path, *words, report=True)
     assert ran.code == 0, ran.err
     assert "\nno report: study: its runs have several objectives (" in ran.out
     assert len(pd.read_csv(tmp_path / "logs" / "s" / "results.csv")) == 2

@@ -35,7 +35,9 @@ def searched(in_process, tmp_path_factory):
     here = tmp_path_factory.mktemp("searched")
     first = in_process(here, *LR, "hydra.sweeper.n_trials=2")
     assert first.code == 0, first.err
-    return in_process(here, *LR, "hydra.sweeper.n_trials=4", "scheduler=cosine", "threads=1")
+    return in_process(
+        here, *LR, "hydra.sweeper.n_trials=4", "scheduler=cosine", "threads=1", report=True
+    )
 
 
 def test_it_ends_with_the_number_of_trials(searched):
