@@ -126,16 +126,6 @@ def test_a_sweep_that_is_told_to_stop(
 
 
 @pytest.mark.slow
-def test_workers_stop_when_their_sweep_is_killed(start, tmp_path, trained, statuses):
-    process = start(tmp_path, *JOBLIB, *LONG, own_group=True)
-    trained(tmp_path, 2)
-    process.kill()
-    process.communicate(timeout=60)
-    until_gone(process.pid)
-    assert statuses(tmp_path) == ["interrupted", "interrupted"]
-
-
-@pytest.mark.slow
 def test_a_refusal_in_a_worker_is_one_line(in_process, tmp_path):
     first = in_process(tmp_path, "-m", "study=s", *TINY, "seed=0,1")
     for result in first.results("s"):
