@@ -1,4 +1,4 @@
-"""Hydra's grid sweep, with every value of every axis checked before the first job starts."""
+"""Hydra's grid sweep, with every cell checked before the first job starts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ register_resolvers()  # a worker process of a launcher imports plug-ins, not the
 
 
 class CheckedSweeper(BasicSweeper):
-    """The product of the axes, once their sum has been found sound."""
+    """The product of the axes, once it has been found sound."""
 
     def sweep(self, arguments: list[str]) -> Any:
         """Check, then launch. Raises theta0.errors.ConfigError before anything is on disk.
@@ -39,9 +39,10 @@ class CheckedSweeper(BasicSweeper):
         return [job for batch in self.overrides or () for job in batch]
 
     def validate_batch_is_legal(self, batch: Any) -> None:
-        """Hydra would compose the whole product; its axes have been checked one by one."""
+        """Hydra would compose each cell in 0.1 s; theta0.sweep.axes has checked them."""
 
     def _check(self, arguments: list[str]) -> dict[str, list[str]]:
+        from theta0.errors import ConfigError
         from theta0.sweep.axes import check_axes
         from theta0.sweep.compose import Composer
 
@@ -55,5 +56,8 @@ class CheckedSweeper(BasicSweeper):
             ]
             for override in overrides
         }
+        for override in overrides:
+            if not axes[override.get_key_element()]:
+                raise ConfigError(f"{override.input_line}: holds no value")
         check_axes(Composer(loader, self.config), axes)
         return axes

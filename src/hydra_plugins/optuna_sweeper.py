@@ -100,6 +100,7 @@ class OptunaSweeper(Sweeper):
     def _identify(self, asked: "Asked") -> dict[str, list[str]]:
         """The overrides of the trial's runs by their names, which the database learns before they
         begin."""
+        from theta0.config import check
         from theta0.identity import config_hash
 
         runs: dict[str, list[str]] = {}
@@ -107,6 +108,7 @@ class OptunaSweeper(Sweeper):
         for seeds in self.repeats:
             words = [*asked.words, *seeds]
             config = self.compose(words)
+            check(config)  # of an interval only the ends have been looked at
             hashes.append(config_hash(config))
             runs[str(config.hydra.sweep.subdir)] = words
         asked.identify(hashes[0], *runs)

@@ -24,6 +24,7 @@ from theta0.build import build
 from theta0.callbacks import build_callback
 from theta0.checkpoints import CheckpointFiles, read_checkpoint
 from theta0.classwise import write_tables
+from theta0.config import check_plain
 from theta0.config.effects import overruled
 from theta0.continuation import PROCESSES, go_on, locked
 from theta0.errors import shown
@@ -54,6 +55,7 @@ def run(config: DictConfig) -> float:
     check_frame(HydraConfig.get())
     folder = Path(HydraConfig.get().runtime.output_dir)
     plain = resolve(config)
+    check_plain(plain)
     result = new_result(folder, plain, config_hash(config))
     try:
         return _run(folder, plain, result)

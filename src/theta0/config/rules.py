@@ -156,7 +156,7 @@ def _end(plain: dict[str, Any]) -> None:
         )
 
 
-@_rule("trainer", "train", "scheduler")
+@_rule("trainer", "train", "scheduler._target_")
 def _schedule(plain: dict[str, Any]) -> None:
     """A schedule over the whole training knows how long that is."""
     trainer, target = plain["trainer"], plain["scheduler"]["_target_"]
@@ -217,7 +217,7 @@ def _evaluates_again(plain: dict[str, Any]) -> None:
         )
 
 
-@_rule("optimizer")
+@_rule("optimizer._target_", "optimizer.base")
 def _sam(plain: dict[str, Any]) -> None:
     base = plain["optimizer"].get("base") if plain["optimizer"]["_target_"] == SAM else None
     if base is not None and base["_target_"] in NO_BASE:
@@ -227,7 +227,7 @@ def _sam(plain: dict[str, Any]) -> None:
         )
 
 
-@_rule("optimizer")
+@_rule(*(f"optimizer.{key}" for key in ("_target_", "nesterov", "momentum", "dampening", "base")))
 def _nesterov(plain: dict[str, Any]) -> None:
     node = plain["optimizer"]
     for key, part in (("optimizer", node), ("optimizer.base", node.get("base"))):
@@ -251,7 +251,7 @@ def _checkpoint(plain: dict[str, Any]) -> None:
         _require_checkpoint("ckpt_path", path)
 
 
-@_rule("init")
+@_rule("init._target_", "init.path")
 def _pretrained(plain: dict[str, Any]) -> None:
     if plain["init"]["_target_"] == "theta0.init.Pretrained":
         path = plain["init"]["path"]
@@ -266,7 +266,7 @@ def _require_checkpoint(key: str, path: str) -> None:
         raise ConfigError(f"{key}={path}: not a checkpoint, or a truncated one")
 
 
-@_rule("init")
+@_rule("init._target_", "init.bias", "init.bias_value")
 def _biases(plain: dict[str, Any]) -> None:
     """A bias of zeros has no value to be set to."""
     node = plain["init"]
@@ -282,7 +282,7 @@ def _biases(plain: dict[str, Any]) -> None:
         raise ConfigError(f"init.bias_value={value}: must be at least 0, a standard deviation")
 
 
-@_rule("init")
+@_rule("init._target_", "init.low", "init.high")
 def _bounds(plain: dict[str, Any]) -> None:
     """Between two bounds there is something to draw."""
     node = plain["init"]

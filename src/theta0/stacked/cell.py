@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus, _save_config
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from theta0.config import check_plain
 from theta0.continuation import PROCESSES, locked
 from theta0.identity import RUN_NAME, config_hash, resolve, run_name
 from theta0.launchers.sweep import Job
@@ -54,6 +55,7 @@ class Cell:
             with read_write(hydra.hydra.runtime), open_dict(hydra.hydra.runtime):
                 hydra.hydra.runtime.output_dir = str(folder)
             config = resolve(hydra)
+            check_plain(config)
             return cls(hydra, config, new_result(folder, config, digest), folder)
 
     def begin(self, locks: contextlib.ExitStack) -> bool:
