@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import itertools
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,7 @@ def _content(
     steps = 10 * epochs
     return {
         "status": end if isinstance(end, str) else "done",
-        "run": f"{cell['optimizer']}-{cell['init']}-s{seed}-{digest[:10]}",
+        "run": re.sub(r"[^\w.-]", "_", f"{cell['optimizer']}-{cell['init']}-s{seed}-{digest[:10]}"),
         "study": study,
         "overrides": [*(f"{key}={value}" for key, value in cell.items()), f"seed={seed}"],
         "choices": choices,
