@@ -224,7 +224,7 @@ def read_runs(folder: Path) -> tuple[Runs, list[str]]:
     """The folder and the result of every run of a study, by name, and one line for each result.json
     that cannot be read.
 
-    Parts of the configuration in which runs agree are one object: read-only, and a tenth of the
+    Parts of the configuration in which runs agree are one object: read-only, and half of the
     memory.
     """
     runs: Runs = []
