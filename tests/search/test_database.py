@@ -130,7 +130,7 @@ def test_several_objectives(search):
 
 
 CHANGES = {
-    "space.init was None and is": {"arguments": (*SPACE, "init=he,xavier")},
+    "space.init was null and is": {"arguments": (*SPACE, "init=he,xavier")},
     "objectives.val/acc was max and is min": {"aims": {"val/acc": "min"}},
     "config.seed was 0 and is 1": {"seed": 1},
 }
