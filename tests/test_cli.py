@@ -159,7 +159,11 @@ PRECISIONS = "64-true, 32-true, 16-mixed, bf16-mixed, 16-true, bf16-true"
             "objective.metric=val/f1",
             "objective.metric=val/f1: allowed: val/loss, val/acc; did you mean val/acc?",
         ),
-        ("seed=1=2", "seed=1=2: cannot be read as key=value: mismatched input '=' expecting <EOF>"),
+        (
+            "seed=1=2",
+            "seed=1=2: cannot be read as key=value: mismatched input '=' expecting <EOF>;"
+            " in quotes: \"seed='1=2'\"",
+        ),
         (
             "remedy=[dropout,dropuot]",
             f"remedy=dropuot: no such option; {ALLOWED_REMEDIES}; did you mean dropout?",
@@ -282,7 +286,8 @@ def test_a_precision_that_is_none(train):
         ("optimizer=adam,null",
          "optimizer=adam,null: must be the name of an option, or a list of them"),
         ("seed=1=2,3",
-         "seed=1=2,3: cannot be read as key=value: mismatched input '=' expecting <EOF>"),
+         "seed=1=2,3: cannot be read as key=value: mismatched input '=' expecting <EOF>;"
+         " in quotes: \"seed='1=2',3\""),
     ],
 )  # fmt: skip
 def test_bad_input_inside_a_sweep(train, arguments, line):
@@ -412,7 +417,9 @@ def test_one_line_of_made_up_errors():
     )
     assert one_line(MissingConfigException("a\nb", "train")) == "a"
     parse = OverrideParseException("seed=1=2", "mismatched input\nSee https://hydra.cc")
-    assert one_line(parse) == "seed=1=2: cannot be read as key=value: mismatched input"
+    assert one_line(parse) == (
+        "seed=1=2: cannot be read as key=value: mismatched input; in quotes: \"seed='1=2'\""
+    )
     assert one_line(ConfigError("seed=x: must be a valid integer")) == (
         "seed=x: must be a valid integer"
     )

@@ -28,12 +28,15 @@ from theta0.frame import refuse_words
 from theta0.identity import register_resolvers
 from theta0.signals import STOPPED, stoppable
 from theta0.terminal import printable
+from theta0.typed import as_typed, how_to_quote, is_path, left_to_cells, quoted
 
 # HYDRA_FULL_ERROR=1 in the user's environment keeps its meaning: the traceback.
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 _wants_traceback = False
 # optimizer=null, remedy=[dropout,null]: Hydra trips over it.
 _NULL_OPTION = re.compile(r"[\w/]+(@[\w.]+)?=(.*[\[,])?\s*null\s*([,\]].*)?")
+# remedy=[[ema]]: likewise.
+_NESTED_OPTION = re.compile(r"[\w/]+(@[\w.]+)?=.*\[.*\[.*")
 
 
 class Replay(Exception):
@@ -60,7 +63,9 @@ def main(task: Callable[[], Any], verbatim: Sequence[str] = ()) -> None:
     load_environment()
     register_resolvers()
     start_hydra_faster()
-    sys.argv[1:] = [_verbatim(word, verbatim) for word in sys.argv[1:]]
+    sys.argv[1:] = [as_typed(_verbatim(word, verbatim)) for word in sys.argv[1:]]
+    if data := os.environ.get("THETA0_DATA"):
+        os.environ["THETA0_DATA"] = os.path.expanduser(data)  # of .env, which no shell has read
     global _wants_traceback
     _wants_traceback = os.environ.get(_FULL_ERROR) == "1"
     os.environ[_FULL_ERROR] = "1"  # else Hydra prints the error itself, in several lines
@@ -97,7 +102,7 @@ def _replay(task: Callable[[], Any], commands: list[list[str]]) -> int:
 def _answer(task: Callable[[], Any]) -> None:
     """Do the command; what is wrong with it, or that it was told to stop, is said in one line."""
     try:
-        task()
+        _read(task)
     except (ConfigError, HydraException, OmegaConfBaseException) as error:
         sys.exit(fail(error))
     except OSError as error:  # a full or read-only disk, where there is no result.json to tell
@@ -105,7 +110,11 @@ def _answer(task: Callable[[], Any]) -> None:
         sys.exit(1)
     except (TypeError, ValueError) as error:
         nulls = [word for word in sys.argv[1:] if _NULL_OPTION.fullmatch(word)]
-        if not nulls or "NoneType" not in str(error):
+        if "concatenate" in str(error):
+            nulls = [word for word in sys.argv[1:] if _NESTED_OPTION.fullmatch(word)]
+        elif "NoneType" not in str(error):
+            nulls = []
+        if not nulls:
             raise
         refusal = ConfigError(f"{nulls[0]}: must be the name of an option, or a list of them")
         refusal.__cause__ = error
@@ -116,16 +125,32 @@ def _answer(task: Callable[[], Any]) -> None:
         raise
 
 
+def _read(task: Callable[[], Any]) -> None:
+    """Do the command; words that Hydra cannot read or place are tried once more, another way."""
+    typed = sys.argv[1:]
+    try:
+        task()
+    except OverrideParseException as error:
+        paths = [f"{w.partition('=')[0]}={quoted(w.partition('=')[2])}" if w == error.override
+                 and is_path(w) else w for w in typed]  # fmt: skip
+        if paths == typed:
+            raise
+        sys.argv[1:] = paths
+        _read(task)
+    except ConfigCompositionException as error:
+        match = re.match(r"Could not override '([^']+)'", str(error))
+        many = {"-m", "--multirun"} & {*typed} or any(w.startswith("search=") for w in typed)
+        words = left_to_cells(typed, match[1]) if match and many else None
+        if words is None:
+            raise
+        sys.argv[1:] = words
+        _read(task)
+
+
 def _verbatim(word: str, keys: Sequence[str]) -> str:
     """The word, with its value quoted if it is one of these keys'."""
     key, _, value = word.partition("=")
     return f"{key}={quoted(value)}" if key in keys and value not in ("", "null") else word
-
-
-def quoted(text: str) -> str:
-    """As Hydra's grammar reads a text, whatever signs it has."""
-    escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + (m[2] and r"\'"), text)
-    return f"'{escaped}'"
 
 
 def attempt(command: Callable[[DictConfig], Any], config: DictConfig) -> None:
@@ -162,7 +187,12 @@ def one_line(error: BaseException) -> str:
         if options := error.options or _options(group, str(error)):
             return f"{group}={option}: no such option; {choices(option, options)}"
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: cannot be read as key=value: {first_line(error)}"
+        reason = re.sub(
+            r"^LexerNoViableAltException.*", "a sign it does not know", first_line(error)
+        )
+        line = f"{error.override}: cannot be read as key=value: {reason}"
+        fix = how_to_quote(str(error.override))
+        return f"{line}; in quotes: {fix}" if fix else line
     text = str(error)
     if isinstance(error, ConfigCompositionException):
         if match := re.match(

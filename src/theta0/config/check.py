@@ -31,6 +31,7 @@ def check(config: DictConfig, schema: type[TrainConfig] = TrainConfig) -> dict[s
     """
     if "hydra" in config:
         check_frame(config.hydra)
+        _check_names(config.hydra)
         check_lists(config.hydra)
         check_plugins(config.hydra)
     plain = resolve(config)
@@ -98,6 +99,17 @@ def check_plugins(hydra: Any) -> None:
     for part in ("launcher", "sweeper"):
         node: Any = OmegaConf.to_container(hydra[part], resolve=False)
         _validate_component(f"hydra.{part}", node, COMPONENTS[f"hydra.{part}"])
+
+
+def _check_names(hydra: Any) -> None:
+    """One option has one name: sgd, and neither sgd.yaml nor ./sgd, which Hydra takes as well."""
+    chosen = [(group, option) for group, option in hydra.runtime.choices.items()]
+    chosen += [(group, option) for group, files in lists_of(hydra).items() for option in files]
+    for group, option in chosen:
+        name = str(option).removesuffix(".yaml")
+        parts = [part for part in name.split("/") if part not in ("", ".")]
+        if (plain := "/".join(parts)) != str(option):
+            raise ConfigError(f"{group}={option}: must be the name of an option: {plain}")
 
 
 def check_lists(hydra: Any) -> None:

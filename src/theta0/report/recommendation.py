@@ -13,7 +13,6 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from theta0.cli import quoted
 from theta0.errors import ConfigError, first_line
 from theta0.report.caveats import edges, missing, untuned
 from theta0.report.finding import amount, basis, better_first
@@ -27,6 +26,7 @@ from theta0.report.study import Study
 from theta0.report.words import Unit, fixed, listed, name, seeds
 from theta0.results import Result
 from theta0.search.best import write_experiment
+from theta0.typed import quoted
 
 Compose = Callable[[list[str]], DictConfig]
 """From overrides to a run's configuration, with Hydra's node."""
