@@ -26,6 +26,7 @@ from theta0.env_file import load_environment
 from theta0.errors import ConfigError, choices, first_line, unknown_key
 from theta0.frame import refuse_words
 from theta0.identity import register_resolvers
+from theta0.output import Output
 from theta0.signals import STOPPED, stoppable
 from theta0.terminal import printable
 from theta0.typed import as_typed, how_to_quote, is_path, left_to_cells, quoted
@@ -58,6 +59,8 @@ def main(task: Callable[[], Any], verbatim: Sequence[str] = ()) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a locale's encoding may lack θ
+    if type(sys.stdout) is io.TextIOWrapper:
+        sys.stdout = Output.of(sys.stdout)
     if "TORCHELASTIC_RUN_ID" in os.environ:  # one of torchrun's, in a session of its own
         end_with(os.getppid())
     load_environment()
