@@ -162,7 +162,11 @@ def test_widths_in_proportion():
         ("price=free", 2, "price=free: allowed: economy, business, full"),
         ("widths=[64]", 2, "widths=[64]: must have at least 2 items, not 1"),
         ("optimizer.lr=-1", 2, "optimizer.lr=-1: must be greater than 0"),
-        ("name=a/b", 2, "name=a/b: must be a folder's name, without slashes and spaces"),
+        (
+            "name=a/b",
+            2,
+            "name=a/b: must be a folder's name, without slashes, spaces and control characters",
+        ),
         (
             "mode=coordinates model=linear",
             2,
