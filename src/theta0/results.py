@@ -198,8 +198,8 @@ class Result(_Part):
             reason = first["msg"].removeprefix("Value error, ")
             raise ValueError(f"{path}: cannot be read: {shown(where)} {reason}") from error
         except (UnicodeDecodeError, OSError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise ValueError(f"{path}: cannot be read: {reason}") from error
+            problem = getattr(error, "strerror", None) or error
+            raise ValueError(f"{path}: cannot be read: {problem}") from error
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

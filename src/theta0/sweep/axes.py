@@ -115,7 +115,7 @@ def _lacking(
     for group, options in axes.items():
         if group == key or len(options) < 2:
             continue
-        lack = [option for option in options if not _has(compose, words | {group: option}, key)]
+        lack = [option for option in options if not _has(compose, {**words, group: option}, key)]
         if 0 < len(lack) < len(options):
             have = [option for option in options if option not in lack]
             return ConfigError(
