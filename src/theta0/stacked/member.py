@@ -154,6 +154,7 @@ class Member:
         return {
             "torch": self.generator.get_state(),
             "cuda": [],
+            "mps": None,
             "numpy": self._numpy,
             "python": self._python,
         }
