@@ -42,7 +42,7 @@ GRID = {"optimizer": ["adam", "sgd"], "init": ["he", "xavier"]}
 @pytest.mark.parametrize("study", ["first", "logs/first/"])
 def test_a_study_is_named_by_its_folder_or_its_name(made_up_study, report, tmp_path, study):
     made_up_study(two_by_two, **GRID)
-    ran = report(f"study={study}")
+    ran = report(f"study={study}", "trust=[made]")
     assert (ran.code, ran.err) == (0, "")
     lines = ran.out.splitlines()
     assert lines[0].startswith("Highest mean test/acc: ")
