@@ -130,8 +130,8 @@ def test_differing_and_first_difference(tmp_path):
     then, now = {"a": 1, "b": {"c": 2, "d": 3}}, {"a": 1, "b": {"c": 4}, "e": 5}
     assert list(differing(then, now)) == [
         ("b.c", "2", "4"),
-        ("b.d", "3", "None"),
-        ("e", "None", "5"),
+        ("b.d", "3", "null"),
+        ("e", "null", "5"),
     ]
     a, b = tmp_path / "a.csv", tmp_path / "b.csv"
     a.write_text("step,train/loss,seconds\n1,0.5,3\n2,0.4,4\n")

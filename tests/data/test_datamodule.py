@@ -12,6 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from theta0.data import BatchLoader, DataModule, Digits, LinearRegression, epoch_order
+from theta0.data import source as source_module
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "data"
 NAMES = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
@@ -320,6 +321,8 @@ def test_rank_and_world_come_from_the_trainer():
 def test_a_digest_neither_splits_nor_reads_twice(monkeypatch):
     """What a finished run is recognised by: it is skipped as fast as its data can be told."""
     loads = []
+    monkeypatch.setattr("theta0.data.source._arrays", type(source_module._arrays)(2))
+    monkeypatch.setattr("theta0.data.source._digests", type(source_module._digests)(128))
     for source in (LinearRegression, Digits):
         load = source.load
         monkeypatch.setattr(source, "load", lambda own, f=load: (loads.append(own), f(own))[1])

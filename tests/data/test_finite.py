@@ -179,7 +179,7 @@ def test_a_data_module_of_ones_own_has_failed_and_not_diverged(in_process, tmp_p
 def test_a_start_that_is_not_finite_is_told_apart_from_a_step_that_is_too_large(
     in_process, tmp_path
 ):
-    words = ("init=normal", "init.std=1e30", "trainer.max_epochs=1")
+    words = ("init=normal", "init.std=1e9", "model.widths=[8,8,8,8]", "trainer.max_epochs=1")
     result = in_process(tmp_path, *words).one()
     assert result.status == "diverged"
     assert result.error.message == (

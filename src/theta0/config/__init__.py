@@ -7,11 +7,10 @@ from theta0.config.check import (
     check_plain,
     check_plugins,
     check_report,
-    unmeasured,
 )
 from theta0.config.components import COMPONENTS
 from theta0.config.processes import check_trainer, processes_of, usable_cores
-from theta0.config.rules import RULES, measured
+from theta0.config.rules import RULES, measured, unmeasured
 from theta0.config.schema import InspectConfig, ReportConfig, TrainConfig
 
 __all__ = [

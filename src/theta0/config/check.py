@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from theta0.config.components import COMPONENTS, Component
 from theta0.config.processes import check_processes
-from theta0.config.rules import RULES, measured
+from theta0.config.rules import RULES, unmeasured
 from theta0.config.schema import NAMED, SINGLE, ReportConfig, TrainConfig
 from theta0.config.secrets import refuse_secrets
 from theta0.config.wandb import check_wandb
@@ -67,30 +67,6 @@ def check_report(config: DictConfig) -> dict[str, Any]:
     plain = resolve(config)
     _validate(ReportConfig, plain, "")
     return plain
-
-
-def unmeasured(metric: str, plain: dict[str, Any]) -> str:
-    """What is wrong with `metric` as one number of validation, or "".
-
-    Of a metric that has a number for each class (val/f1.3, val/f1.cat) only torchmetrics' own are
-    known here; others are found out at the first validation.
-    """
-    whole, _, one = metric.partition(".")
-    if whole not in (names := measured(plain)):
-        return choices(metric, names)
-    node = plain["metrics"].get(whole.partition("/")[2].removesuffix("_robust"), {})
-    target = str(node.get("_target_", ""))
-    if target.endswith("ConfusionMatrix"):
-        return "is a table, not a number"
-    many = node.get("average", "") in (None, "none")
-    if many and not one:
-        return f"has a number for each class: {metric}.0, ..."
-    if one and (not node or (target.startswith("torchmetrics.") and not many)):
-        return f"is one number: {whole}"
-    classes = plain["data"].get("num_classes")
-    if one.isdecimal() and classes is not None and int(one) >= classes:
-        return f"the classes are 0 to {classes - 1}"
-    return ""
 
 
 def check_plugins(hydra: Any) -> None:

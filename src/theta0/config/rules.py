@@ -5,6 +5,7 @@ cells that are not allowed, and looks at the values of every other axis one by o
 """
 
 import math
+import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,6 +47,30 @@ def measured(plain: dict[str, Any]) -> list[str]:
     if plain["adversary"] is not None:
         names += [f"{name}_robust" for name in names]
     return [f"val/{name}" for name in names]
+
+
+def unmeasured(metric: str, plain: dict[str, Any]) -> str:
+    """What is wrong with `metric` as one number of validation, or "".
+
+    Of a metric that has a number for each class (val/f1.3, val/f1.cat) only torchmetrics' own are
+    known here; others are found out at the first validation.
+    """
+    whole, _, one = metric.partition(".")
+    if whole not in (names := measured(plain)):
+        return choices(metric, names)
+    node = plain["metrics"].get(whole.partition("/")[2].removesuffix("_robust"), {})
+    target = str(node.get("_target_", ""))
+    if target.endswith("ConfusionMatrix"):
+        return "is a table, not a number"
+    many = node.get("average", "") in (None, "none")
+    if many and not one:
+        return f"has a number for each class: {metric}.0, ..."
+    if one and (not node or (target.startswith("torchmetrics.") and not many)):
+        return f"is one number: {whole}"
+    classes = plain["data"].get("num_classes")
+    if one.isdecimal() and classes is not None and int(one) >= classes:
+        return f"the classes are 0 to {classes - 1}"
+    return ""
 
 
 # --------------------------------------------------------------------------- what is learnt
@@ -125,11 +150,11 @@ def _weights(plain: dict[str, Any]) -> None:
 @_rule("callbacks", "metrics", "adversary")
 def _monitored(plain: dict[str, Any]) -> None:
     """Callbacks watch what is measured."""
-    names = measured(plain)
-    names += [name.replace("val/", "train/", 1) for name in names]
     for name, node in plain["callbacks"].items():
-        if node["_target_"] in MONITORS and (watched := node["monitor"]) not in names:
-            raise ConfigError(f"callbacks.{name}.monitor={watched}: {choices(watched, names)}")
+        if node["_target_"] in MONITORS:
+            watched = node["monitor"]
+            if problem := unmeasured(re.sub("^train/", "val/", watched), plain):
+                raise ConfigError(f"callbacks.{name}.monitor={watched}: {problem}")
 
 
 # ------------------------------------------------------------------------ how it is trained

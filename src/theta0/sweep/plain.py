@@ -8,7 +8,12 @@ from theta0.errors import shown
 
 
 def plain(value: Any) -> str:
-    """A value as it would be typed, to ten digits; `none` where a run has no such key."""
+    """A value as it would be typed, to ten digits; `none` where a run has no such key.
+
+    An empty text is an empty field.
+    """
+    if isinstance(value, str) and value == "":
+        return value
     if pd.api.types.is_list_like(value):
         return shown(value)
     if pd.isna(value):

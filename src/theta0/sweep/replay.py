@@ -60,7 +60,7 @@ def continue_with(hydra: Any, study: str) -> str:
     """What a person types to do what is left of a study, after the command of Hydra's node."""
     words, folder = words_of(hydra), config_dir_of(hydra)
     now = [f"study={study}", *(word for word in words if key_of(word) == "paths.log_dir")]
-    if any(map(unsafe, words)):
+    if any(unsafe(word) for word in words if word not in now):
         multirun = hydra.mode == RunMode.MULTIRUN
         command = Command(multirun=multirun, overrides=words, config_dir=folder, time="")
         arguments = _arguments(command, now, folder)
