@@ -99,12 +99,7 @@ def test_losses_that_are_looked_at_together_show_the_first_that_is_not_finite(
     in_process, tmp_path, monkeypatch
 ):
     """As on a GPU, where looking at each makes the host wait."""
-    words = (
-        "optimizer=sgd",
-        "optimizer.lr=1e9",
-        "model.activation=identity",
-        "trainer.max_epochs=1",
-    )
+    words = ("optimizer=sgd", "optimizer.lr=1e9", "model.activation=identity")
     alone = in_process(tmp_path / "alone", *words).one()
     begin = Module.on_train_start
 
@@ -117,7 +112,7 @@ def test_losses_that_are_looked_at_together_show_the_first_that_is_not_finite(
     together = in_process(tmp_path / "together", *words).one()
     assert alone.status == together.status == "diverged"
     assert together.error.message == alone.error.message
-    assert together.cost.steps == 4
+    assert alone.cost.steps < together.cost.steps == 3
 
 
 # ------------------------------------------------------------------------------------------ points

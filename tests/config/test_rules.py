@@ -88,7 +88,7 @@ ENDLESS = {"trainer.max_epochs": None}
          "optimizer.nesterov=true: needs optimizer.momentum above 0"),
         ("optimizer=lbfgs", {"trainer.accumulate_grad_batches": 2}, "accumulate=2: must be 1"),
         ("", {"callbacks.checkpoint.monitor": "val/f1"},
-         "callbacks.checkpoint.monitor=val/f1: allowed: val/loss, val/acc, train/loss, train/acc"),
+         "callbacks.checkpoint.monitor=val/f1: allowed: val/loss, val/acc"),
         ("", {"metrics.acc.average": "none"},
          "objective.metric=val/acc: has a number for each class"),
         ("", {"metrics.acc.num_classes": None},
