@@ -27,7 +27,7 @@ from theta0.report.study import read
 pytestmark = pytest.mark.slow
 
 BROWSERS = ("google-chrome", "google-chrome-stable", "chrome", "chromium", "chromium-browser")
-HOSTILE = "<script>alert(1)</script>"
+HOSTILE = "<script>alert(1)<script>"  # no folder is named with a slash
 GRID = {"optimizer": ["adam", "sgd"], "init": ["he", "xavier"], "optimizer__lr": [0.001, 0.1]}
 
 
