@@ -22,6 +22,7 @@ from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import DictConfig
+from waiting import alive
 
 from theta0.identity import register_resolvers
 
@@ -224,6 +225,30 @@ def wait() -> Callable[[Path, subprocess.Popen[str]], Ran]:
         return Ran(here, process.returncode, out, err, [])
 
     return wait
+
+
+@pytest.fixture
+def family(tmp_path: Path) -> Iterator[Callable[[], list[int]]]:
+    """`family()`: every process there is that a test has started with `family.env`; at the end of
+    the test none."""
+    if not Path("/proc/self/environ").exists():
+        pytest.skip("this system does not tell what processes there are")
+    word = f"FAMILY_OF={tmp_path}".encode()
+
+    def family() -> list[int]:
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if word in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append(int(folder.name))
+            except OSError:
+                continue
+        return [pid for pid in found if alive(pid)]
+
+    family.env = {"FAMILY_OF": str(tmp_path)}  # type: ignore[attr-defined]
+    yield family
+    for pid in family():
+        os.kill(pid, signal.SIGKILL)
 
 
 def no_report() -> contextlib.AbstractContextManager[Any]:

@@ -4,10 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from waiting import alive, until, until_gone
 
 from theta0 import ancestors
 
@@ -33,26 +33,6 @@ while True:
     time.sleep(60)
 """
 STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
-
-
-def until_gone(pids, seconds=10):
-    """Wait until none of the processes is left, but for those nobody has waited for."""
-    deadline = time.monotonic() + seconds
-    while left := [pid for pid in pids if alive(pid)]:
-        assert time.monotonic() < deadline, f"{left} are still there"
-        time.sleep(0.05)
-
-
-def alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    stat = Path(f"/proc/{pid}/stat")
-    try:
-        return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.mark.parametrize("whom", [0, 1], ids=["the first", "the second"])
@@ -115,30 +95,6 @@ TRAIN = str(Path(__file__).parents[1] / "src" / "train.py")
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", TRAIN)
 
 
-@pytest.fixture
-def family(tmp_path):
-    """`family()`: every process there is that a test has started with `family.env`; at the end of
-    the test none."""
-    if not Path("/proc/self/environ").exists():
-        pytest.skip("this system does not tell what processes there are")
-    word = f"FAMILY_OF={tmp_path}".encode()
-
-    def family():
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                if word in (folder / "environ").read_bytes().split(b"\0"):
-                    found.append(int(folder.name))
-            except OSError:
-                continue
-        return [pid for pid in found if alive(pid)]
-
-    family.env = {"FAMILY_OF": str(tmp_path)}
-    yield family
-    for pid in family():
-        os.kill(pid, signal.SIGKILL)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "program"),
@@ -168,11 +124,13 @@ def test_nothing_outlives_a_program_that_is_killed(start, tmp_path, family, word
     if "ray" in words[1]:
         pytest.importorskip("ray")
     process = start(tmp_path, *words, program=program, env=family.env)
-    deadline = time.monotonic() + 240
     runs = 1 if "-m" not in words else 2
-    while len(list(tmp_path.glob("logs/s/*/metrics.csv"))) < runs:
-        assert time.monotonic() < deadline and process.poll() is None, process.communicate()
-        time.sleep(0.1)
+
+    def trained():
+        assert process.poll() is None, process.communicate()
+        return len(list(tmp_path.glob("logs/s/*/metrics.csv"))) == runs
+
+    until(trained, 240)
     assert len(family()) > 2
     process.kill()
     process.wait()

@@ -5,12 +5,12 @@ import os
 import re
 import signal
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from kills import half_of, killed, replacing
+from waiting import until
 
 from theta0.module import Module
 from theta0.results import FINISHED, Result
@@ -65,50 +65,8 @@ def witness(tmp_path_factory):
     sys.path.remove(str(folder))
 
 
-def killed(function: Callable, number: int, about: Callable = lambda *_: True, doing=None):
-    """`function`, but of the calls that `about` is true of the number-th one does `doing`, and
-    SIGKILL ends the process."""
-    calls = 0
-
-    def call(*arguments, **named):
-        nonlocal calls
-        calls += bool(about(*arguments))
-        if calls == number:
-            if doing is not None:
-                doing(*arguments)
-            os.kill(os.getpid(), signal.SIGKILL)
-        return function(*arguments, **named)
-
-    return call
-
-
 def in_a_step():
     Module.training_step = killed(Module.training_step, 3)
-
-
-def half_of(name: str, number: int) -> Callable[[], None]:
-    """On the disk is half of a file whose name begins so, which has not its final name yet."""
-
-    def about(descriptor):
-        return Path(f"/proc/self/fd/{descriptor}").readlink().name.startswith(name)
-
-    def halve(descriptor):
-        os.ftruncate(descriptor, os.fstat(descriptor).st_size // 2)
-
-    def patch():
-        os.fsync = killed(os.fsync, number, about, halve)
-
-    return patch
-
-
-def replacing(name: str, number: int, *, done: bool) -> Callable[[], None]:
-    def patch():
-        replace = os.replace
-        os.replace = killed(
-            replace, number, lambda _, to: Path(to).name == name, replace if done else None
-        )
-
-    return patch
 
 
 POINTS = {
@@ -145,8 +103,7 @@ def test_workers_and_whole_sweeps_are_killed(start, wait, in_process, witness, t
     for step in (3, 7):
         (here / f"deadly-{step}").touch()
     process = start(here, *words, env=env, own_group=True)
-    while not finished(here) and process.poll() is None:
-        time.sleep(0.01)
+    until(lambda: finished(here) or process.poll() is not None)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert not list(here.glob("deadly-*"))

@@ -3,11 +3,11 @@
 import csv
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
 import torch
+from waiting import until, until_gone
 
 TRAIN = str(Path(__file__).parents[1] / "src" / "train.py")
 SHORT = ("data=digits", "logger=none", "trainer.max_epochs=2", "model.widths=[16]")
@@ -172,10 +172,12 @@ def test_killed_in_the_middle_of_an_epoch_and_continued(start, wait, in_process,
     )  # fmt: skip
     env = {"PYTHONPATH": str(tmp_path)}
     process = start(tmp_path / "cut", *words, env=env)
-    deadline = time.monotonic() + 300
-    while not marker.exists() or len(marker.read_text().splitlines()) < 2:
-        assert time.monotonic() < deadline and process.poll() is None
-        time.sleep(0.1)
+
+    def held():
+        assert process.poll() is None, process.communicate()
+        return marker.exists() and len(marker.read_text().splitlines()) == 2
+
+    until(held)
     ranks, (torchrun, _) = zip(*map(str.split, marker.read_text().splitlines()), strict=True)
     if whom == "a rank":
         os.kill(int(ranks[0]), signal.SIGKILL)
@@ -185,10 +187,7 @@ def test_killed_in_the_middle_of_an_epoch_and_continued(start, wait, in_process,
     else:
         process.kill()  # alone: the others end with it
         ran = wait(tmp_path / "cut", process)  # until they do, they have its pipes
-        deadline = time.monotonic() + 10
-        while any(Path(f"/proc/{pid}").exists() for pid in (torchrun, *ranks)):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until_gone(map(int, (torchrun, *ranks)))
         assert ran.one().status in ("interrupted", "running")  # as far as it came
     marker.with_suffix(".over").touch()
     folder = ran.folder(ran.one())

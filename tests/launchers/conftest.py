@@ -1,15 +1,18 @@
 """What launchers are compared by, and a user's code that makes trouble in their processes."""
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import until
 
 KILLER = '''
-"""A user's callback that kills its process after a step: once for a marker, else each time."""
+"""A user's callback that kills its process after a step: once for a marker, else each time.
+
+Or sends it another signal, by its number.
+"""
 
 import os
 import signal
@@ -19,14 +22,14 @@ import lightning
 
 
 class Kill(lightning.Callback):
-    def __init__(self, at, marker=None):
-        self.at, self.marker = at, marker and Path(marker)
+    def __init__(self, at, marker=None, number=signal.SIGKILL):
+        self.at, self.marker, self.number = at, marker and Path(marker), number
 
     def on_train_batch_end(self, trainer, *_):
         if trainer.global_step == self.at and not (self.marker and self.marker.exists()):
             if self.marker:
                 self.marker.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self.number)
 '''
 KILL = "+callbacks.kill={{_target_: killer.Kill, at: {at}, marker: {marker}}}"
 
@@ -72,9 +75,6 @@ def trained() -> Callable[[Path, int], None]:
     """`trained(folder, 2)`: wait until two runs of study s there have come to a checkpoint."""
 
     def trained(here: Path, runs: int) -> None:
-        deadline = time.monotonic() + 120
-        while len(list(here.glob("logs/s/*/checkpoints/last.ckpt"))) < runs:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        until(lambda: len(list(here.glob("logs/s/*/checkpoints/last.ckpt"))) >= runs)
 
     return trained

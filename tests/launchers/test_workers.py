@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 from joblib.externals.loky.backend.process import LokyProcess
+from waiting import until
 
 from theta0.errors import ConfigError
 from theta0.launchers.sweep import Job, Sweep
@@ -54,8 +56,8 @@ def test_returns_come_in_the_order_of_the_jobs_and_workers_share_them(done):
     """The first job ends last: it waits for the other four, which its colleague does meanwhile."""
 
     def does(job, folder):
-        while job.number == 0 and not (folder / "4.starts").exists():
-            time.sleep(0.01)
+        if job.number == 0:
+            until((folder / "4.starts").exists)
         return job.number, os.getpid(), os.environ["NAME"]
 
     returned, starts = done(does, 5, environments=[{"NAME": "one"}, {"NAME": "two"}])
@@ -74,8 +76,8 @@ def test_a_worker_that_is_killed_takes_no_other_along(done):
         starts = folder / "0.starts"
         if job.number == 0 and starts.read_text() == "start\n":
             os.kill(os.getpid(), signal.SIGKILL)
-        while job.number == 1 and not (starts.exists() and starts.read_text().count("start") == 2):
-            time.sleep(0.01)
+        if job.number == 1:
+            until(lambda: starts.exists() and starts.read_text().count("start") == 2)
         return job.number
 
     assert done(does, 3) == ([0, 1, 2], [2, 1, 1])
@@ -129,8 +131,7 @@ def test_what_a_task_raises_comes_with_its_traceback(done):
 def test_a_refusal_stops_the_others_in_order(done, tmp_path):
     def does(job, folder):
         if job.number == 1:
-            while not (folder / "busy").exists():
-                time.sleep(0.01)
+            until((folder / "busy").exists)
             return ConfigError("no such thing")
         with stoppable():
             try:
@@ -152,20 +153,25 @@ def test_a_task_that_follows_at_once_is_stopped_in_order_too(done, tmp_path):
 
     def does(job, folder):
         if job.number == 0:
+            arrived = folder / "arrived"
+
+            def noted(event, heard=threading.Event.set):
+                heard(event)
+                arrived.touch()
 
             def slowly(pipe, answer, send=Connection.send_bytes):
                 send(pipe, answer)
-                time.sleep(1)
+                until(arrived.exists, 60)
 
+            threading.Event.set = noted  # of a worker's "busy", at each task that arrives
             Connection.send_bytes = slowly
         if job.number == 1:
-            while not (folder / "busy").exists():
-                time.sleep(0.01)
+            until((folder / "busy").exists)
             return ConfigError("no such thing")
         if job.number == 2:
             with stoppable():
                 (folder / "busy").touch()
-                time.sleep(10)
+                time.sleep(60)
                 (folder / "not stopped").touch()
 
     with pytest.raises(ConfigError, match=r"^no such thing$"):

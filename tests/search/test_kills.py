@@ -4,10 +4,13 @@ import collections
 import os
 import re
 import signal
-import time
 
 import optuna
 import pytest
+from kills import replacing
+from waiting import until
+
+from theta0.results import Result
 
 pytestmark = pytest.mark.slow
 
@@ -26,22 +29,19 @@ def told(here):
     return [(t.number, t.state.name, t.params, t.values) for t in trials(here)]
 
 
-def kill_when(process, here, runs):
-    """SIGKILL to its process group once so many runs have begun."""
-    end = time.monotonic() + 300
-    while len(list(here.glob("logs/s/*/result.json"))) < runs and time.monotonic() < end:
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+def test_killed_half_way_and_continued(forked, in_process, tmp_path):
+    """The same trials as without the kills, and a best file that runs.
 
-
-def test_killed_half_way_and_continued(start, wait, in_process, tmp_path):
-    """The same trials as without the kills, and a best file that runs."""
+    The fifth trial is killed before its run has a result; the eleventh after its run's last word,
+    before the database has heard of it.
+    """
     words = ("-m", "search=optimizer_lr", "hydra.sweeper.n_trials=14", *WORDS)
     here = tmp_path / "killed"
-    for runs in (5, 12):
-        kill_when(start(here, *words, own_group=True), here, runs)
+    for number, done, finished in ((13, False, 4), (21, True, 11)):
+        point = replacing("result.json", number, done=done)
+        assert forked(here, *words, program="./train.py", before=point) == -signal.SIGKILL
+        files = here.glob("logs/s/*/result.json")
+        assert [Result.read(file.parent).status for file in files] == ["done"] * finished
     ran = in_process(here, *words, program="./train.py", report=True)
     assert ran.code == 0, ran.err
     whole = in_process(tmp_path / "whole", *words, program="./train.py", report=True)
@@ -71,7 +71,14 @@ def test_two_processes_share_the_trials(start, wait, tmp_path):
     """One of them is killed: the other one takes its trial over."""
     words = ("-m", "search=optimizer_lr", "hydra.sweeper.n_trials=10", *WORDS)
     processes = [start(tmp_path, *words, own_group=True) for _ in range(3)]
-    kill_when(processes[0], tmp_path, 5)
+
+    def begun():
+        assert processes[0].poll() is None, processes[0].communicate()[1]
+        return len(list(tmp_path.glob("logs/s/*/result.json"))) >= 5
+
+    until(begun)
+    os.killpg(processes[0].pid, signal.SIGKILL)
+    processes[0].communicate()
     ran = [wait(tmp_path, process) for process in processes[1:]]
     assert [r.code for r in ran] == [0, 0], [r.err for r in ran]
     found = trials(tmp_path)

@@ -2,11 +2,8 @@
 
 import csv
 import json
-import os
-import random
 import shutil
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ from unittest import mock
 import optuna
 import pytest
 import torch
+from kills import half_of, replacing
 from torch import Tensor
 
 from theta0.module import Module
@@ -239,32 +237,29 @@ def test_a_search_prunes_members_and_the_others_do_not_notice(
     assert all(r.hashes == hashes[r.run] for r in runs.values() if r.status == "done")
 
 
+SHORT = ("trainer.limit_train_batches=4", "checkpoint.every_n_seconds=0", "model.dropout=0.1")
+POINTS = {
+    "before there is a checkpoint": replacing("last.ckpt", 1, done=False),
+    "half of a checkpoint": half_of(".last.ckpt", 2),
+    "some members saved, the others not": replacing("last.ckpt", 8, done=True),
+    "before a member's last word": replacing("result.json", 8, done=False),
+    "between two stacks": replacing("result.json", 6, done=True),
+}
+"""Of two stacks of three members."""
+
+
 @pytest.mark.slow
-def test_a_stack_that_is_killed_again_and_again_ends_as_one_that_never_was(
-    start: Callable[..., Any], wait: Callable[..., Any], tmp_path: Path
+def test_a_stack_that_is_killed_at_every_point_in_turn_ends_as_one_that_never_was(
+    forked: Callable[..., int], in_process: Callable[..., Any], tmp_path: Path
 ) -> None:
-    words = (
-        "-m", "data=digits", "trainer=cpu", "logger=none", "study=s", "hydra/launcher=stacked",
-        "hydra.launcher.workers=1", "optimizer=adam,sgd", "seed=range(6)", "model.dropout=0.1",
-        "hydra.launcher.threads=1",
-        "trainer.max_epochs=20", "checkpoint.every_n_seconds=0.2",
-    )  # fmt: skip
-    never = wait(tmp_path / "never", start(tmp_path / "never", *words))
-    here, chance = tmp_path / "killed", random.Random(0)
-    kills = 0
-    while kills < 4:
-        process = start(here, *words, own_group=True)
-        before = written(here)
-        while written(here) == before and process.poll() is None:
-            time.sleep(0.02)
-        time.sleep(chance.uniform(0, 1.5))
-        if process.poll() is not None:
-            break
-        kills += 1
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-    ran = wait(here, start(here, *words))
-    assert kills >= 2
+    """Each kill meets what the kills before it have left."""
+    words = ("-m", *SMALL, *STACKED, *SHORT, "optimizer=adam,sgd", "seed=0,1,2")
+    never = in_process(tmp_path / "never", *words)
+    assert "6 runs in 2 stacks of 3" in never.out
+    here = tmp_path / "killed"
+    for point, patch in POINTS.items():
+        assert forked(here, *words, before=patch) == -signal.SIGKILL, point
+    ran = in_process(here, *words)
     assert ran.code == never.code == 0, ran.err
     for one, other in zip(never.results("s"), ran.results("s"), strict=True):
         assert (one.run, one.status, one.hashes) == (other.run, "done", other.hashes)
@@ -273,33 +268,50 @@ def test_a_stack_that_is_killed_again_and_again_ends_as_one_that_never_was(
         assert names == {"best.ckpt", "last.ckpt"}
 
 
+DEADLY = '''
+"""A user's model whose process is killed at its sixth pass where the file `deadly` is, once."""
+
+import os
+import signal
+from pathlib import Path
+
+from theta0.models import MLP
+
+
+class Net(MLP):
+    passes = 0
+
+    def forward(self, x):
+        Net.passes += 1
+        if Net.passes == 6:
+            try:
+                Path("deadly").unlink()
+            except FileNotFoundError:
+                pass
+            else:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return super().forward(x)
+'''
+
+
 @pytest.mark.slow
 def test_two_workers_one_of_them_killed_do_what_one_does(
-    start: Callable[..., Any], wait: Callable[..., Any], tmp_path: Path
+    in_process: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "deadly_net.py").write_text(DEADLY)
+    monkeypatch.syspath_prepend(tmp_path)
     words = (
-        "-m", "data=digits", "trainer=cpu", "logger=none", "study=s", "hydra/launcher=stacked",
-        "hydra.launcher.threads=1", "optimizer=adam,sgd", "seed=range(8)", "trainer.max_epochs=20",
-        "checkpoint.every_n_seconds=0.2",
+        "-m", *SMALL, *STACKED, *SHORT, "optimizer=adam,sgd", "seed=0,1,2",
+        "model._target_=deadly_net.Net",
     )  # fmt: skip
-    one = wait(tmp_path / "one", start(tmp_path / "one", *words, "hydra.launcher.workers=1"))
-    here = tmp_path / "two"
-    process = start(here, *words, "hydra.launcher.workers=2")
-    while not written(here):
-        time.sleep(0.02)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    workers = [c for c in children if b"LokyProcess" in Path(f"/proc/{c}/cmdline").read_bytes()]
-    assert len(workers) == 2
-    os.kill(int(workers[0]), signal.SIGKILL)
-    two = wait(here, process)
+    one = in_process(tmp_path / "one", *words)
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "deadly").touch()
+    two = in_process(tmp_path / "two", *words, "hydra.launcher.workers=2")
     assert one.code == two.code == 0, two.err
-    assert "16 runs in 2 stacks of 8" in one.out and "16 runs in 2 stacks of 8" in two.out
+    assert "6 runs in 2 stacks of 3" in one.out and "6 runs in 2 stacks of 3" in two.out
     assert [r.hashes for r in one.results("s")] == [r.hashes for r in two.results("s")]
     assert {r.status for r in two.results("s")} == {"done"}
-    assert two.out.count("  started\n") + two.out.count("  continued\n") > 16
-
-
-def written(here: Path) -> float:
-    """When the newest of a study's checkpoints was written."""
-    files = here.glob("logs/s/*/checkpoints/last.ckpt")
-    return max((file.stat().st_mtime for file in files), default=0.0)
+    assert not (tmp_path / "two" / "deadly").exists()
+    logs = [(two.folder(result) / "run.log").read_text() for result in two.results("s")]
+    assert sorted(log.count("  continued\n") for log in logs) == [0, 0, 0, 1, 1, 1]

@@ -12,6 +12,7 @@ import wandb
 from conftest import clean_environment
 from lightning.pytorch.loggers import WandbLogger
 from pydantic import ValidationError
+from waiting import until
 from wandb.sdk import wandb_setup
 
 from theta0.results import Cost, Error, Objective, Result, Seeds
@@ -384,10 +385,18 @@ def test_without_a_server_runs_go_on_offline(wandb_server, folder, monkeypatch, 
 @pytest.mark.parametrize("outage", [pytest.param("drop", marks=slow), 500])
 def test_a_server_out_of_order_for_a_while(wandb_server, folder, outage):
     start = Start(folder).log(0, 10)
+    before = len(wandb_server.requests)
     wandb_server.outage = outage
+
+    def refuse_some():
+        until(lambda: len(wandb_server.requests) > before + 1)
+        wandb_server.outage = None
+
     start.log(20, 30)
-    threading.Timer(2, setattr, (wandb_server, "outage", None)).start()
+    refusing = threading.Thread(target=refuse_some)
+    refusing.start()
     start.end()
+    refusing.join()
     assert told(wandb_server.one) == [row(0), row(10), row(20), row(30)]
     assert wandb_server.one.exit_codes == [0]
 

@@ -6,11 +6,11 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, clean_environment
+from waiting import until
 
 HOOKS = '''
 """A user's callback that ends the program after a step, once: by an exception, or for good."""
@@ -170,13 +170,6 @@ def test_a_run_that_was_killed(start, wait, wandb_server, hooks, tmp_path, key):
     assert steps == [row["step"] for row in metrics(folder)]
     assert wandb_server.one.exit_codes == [0]
     assert wandb_server.one.tags == ["continued"]
-
-
-def until(happened, seconds=150):
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 @pytest.mark.slow

@@ -117,6 +117,9 @@ class Run:
         trainer.fit(self.stack, _Places(self.stack.rows, config["data"], checkpoint))
         if trainer.global_step == 0 and self._alive:
             raise ValueError("not one step was trained")
+        if not self.stack.fitting:  # killed after the last step, before the results were written
+            self.stack.note_place()
+            self.stack.fitting = True
         self.end(self._alive, "done")
 
     def _describe(self, device: torch.device) -> None:
