@@ -146,7 +146,7 @@ def test_a_run_says_so_on_the_screen_and_in_its_result(in_process, tmp_path, own
 @pytest.mark.slow
 def test_a_stack_says_so_once_on_the_screen_and_in_each_result(in_process, tmp_path, own_model):
     words = ("-m", "seed=0,1,2", "hydra/launcher=stacked", "trainer.max_epochs=1", "study=s")
-    ran = in_process(tmp_path, *words, *own_model)
+    ran = in_process(tmp_path, *words, *own_model, report=True)
     assert [result.warnings[0].startswith(LINE) for result in ran.results()] == [True] * 3
     assert (ran.out + ran.err).count(LINE) == 1
     for result in ran.results():
