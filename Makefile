@@ -14,12 +14,13 @@ sweep: $(DONE)  ## two optimizers × two inits on real data: the first sweep
 	$(RUN) src/train.py -m optimizer=adam,adamw init=xavier,he
 
 test: $(DONE)  ## the tests
-	$(RUN) -m pytest -n 2 --dist loadfile -m "not slow"
+	$(RUN) -m pytest -n 2 --dist loadfile -m "not slow and not lora"
 
 test-slow: $(DONE)  ## the tests that take long
 	-@$(MAKE) --no-print-directory browser
+	$(RUN) -m pytest -n 2 --dist worksteal -m "slow and not lora"
 	@$(MAKE) --no-print-directory lora
-	$(RUN) -m pytest -n 2 --dist loadfile -m slow
+	$(RUN) -m pytest -m lora
 
 browser:  ## a Chromium, in which the report's page is tested (Debian's; elsewhere any Chrome will do)
 	@if command -v chromedriver >/dev/null; then :; \

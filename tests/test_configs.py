@@ -42,7 +42,7 @@ def options(folder: str = "") -> list[str]:
 
 def cases(folder: str = "") -> list[Any]:
     """The options of train.py as test cases; finetune=lora needs peft: see `make test-slow`."""
-    lora = pytest.param("finetune=lora", marks=pytest.mark.slow)
+    lora = pytest.param("finetune=lora", marks=pytest.mark.lora)
     mine = [option for option in options(folder) if option != "hydra=inspect"]
     return [lora if option == "finetune=lora" else option for option in mine]
 

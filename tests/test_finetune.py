@@ -12,8 +12,6 @@ from theta0.init import MuP
 from theta0.models import MLP
 from theta0.optim import build_optimizer
 
-needs_lora = pytest.mark.slow  # peft: `make test-slow` installs it
-
 
 def net(norm="batch", **arguments):
     """4 -> 8 -> 8 -> 3; in order 40, 16 of batch normalisation, 72, 16 and 27 parameters."""
@@ -94,7 +92,7 @@ def test_no_such_layer():
         Head(layers=["head"])(net())
 
 
-@pytest.mark.parametrize("scheme", [Head(), Biases(), pytest.param(LoRA(), marks=needs_lora)])
+@pytest.mark.parametrize("scheme", [Head(), Biases(), pytest.param(LoRA(), marks=pytest.mark.lora)])
 def test_only_what_is_trained_moves(scheme):
     """And running statistics: no gradient reaches them, they follow the batches."""
     network = net()
@@ -115,7 +113,7 @@ def test_only_what_is_trained_moves(scheme):
 # ------------------------------------------------------------------------------------------- LoRA
 
 
-@needs_lora
+@pytest.mark.lora
 @pytest.mark.parametrize("norm", ["none", "batch", "weight"])
 def test_lora_leaves_the_function_as_it_is(norm):
     network = net(norm)
@@ -125,7 +123,7 @@ def test_lora_leaves_the_function_as_it_is(norm):
         assert torch.equal(adapted(x()), plain(x()))
 
 
-@needs_lora
+@pytest.mark.lora
 def test_lora_adds_rank_times_inputs_and_outputs():
     network = lora(net(), rank=2)
     assert count(network) == 2 * (4 + 8) + 2 * (8 + 8) + (8 * 3 + 3)
@@ -135,7 +133,7 @@ def test_lora_adds_rank_times_inputs_and_outputs():
     assert count(lora(net(), rank=5, layers=["output"], head=False)) == 5 * (8 + 3)
 
 
-@needs_lora
+@pytest.mark.lora
 def test_lora_is_the_paper_s_formula():
     network = lora(net(norm="none"), rank=2, alpha=6)
     layer = network.hidden[0]
@@ -149,7 +147,7 @@ def test_lora_is_the_paper_s_formula():
         torch.testing.assert_close(layer(x()), expected)
 
 
-@needs_lora
+@pytest.mark.lora
 def test_lora_is_drawn_from_the_global_generator():
     one, same, other = lora(net(), seed=1), lora(net(), seed=1), lora(net(), seed=2)
     name = "hidden.0.lora_A.default.weight"
@@ -157,7 +155,7 @@ def test_lora_is_drawn_from_the_global_generator():
     assert not torch.equal(one.get_parameter(name), other.get_parameter(name))
 
 
-@needs_lora
+@pytest.mark.lora
 def test_lora_of_a_conv_and_an_embedding():
     network = nn.Sequential(
         nn.Embedding(9, 6), nn.Conv1d(5, 7, 2), nn.Flatten(), nn.Linear(35, 4), nn.Linear(4, 2)
@@ -170,7 +168,7 @@ def test_lora_of_a_conv_and_an_embedding():
     assert count(network) == 3 * (9 + 6) + 3 * (5 * 2 + 7) + (4 * 2 + 2)
 
 
-@needs_lora
+@pytest.mark.lora
 def test_lora_takes_names_whole():
     """peft matches the names of a list as suffixes: "0" would be "hidden.0" too."""
     network = nn.Sequential(
@@ -190,7 +188,7 @@ class Transformer(nn.Module):
         return self.head(self.feature(self.encoder(x)))
 
 
-@needs_lora
+@pytest.mark.lora
 def test_lora_is_nowhere_that_its_layer_is_not_called():
     """torch's encoder layer reads its layers' weights in evaluation, its attention always."""
     network = lora(Transformer(), head=False)
@@ -201,7 +199,7 @@ def test_lora_is_nowhere_that_its_layer_is_not_called():
         lora(Transformer(), layers=["encoder.linear1"])
 
 
-@needs_lora
+@pytest.mark.lora
 def test_lora_refuses_in_one_line():
     untouched = net()
     with pytest.raises(
@@ -224,7 +222,7 @@ def test_lora_without_peft_says_what_to_install(monkeypatch):
         LoRA()(net())
 
 
-@needs_lora
+@pytest.mark.lora
 def test_lora_checkpoint(tmp_path):
     network = lora(net(), seed=1)
     with torch.no_grad():
@@ -237,7 +235,7 @@ def test_lora_checkpoint(tmp_path):
     assert "hidden.0.base_layer.weight" in fresh.state_dict()
 
 
-@needs_lora
+@pytest.mark.lora
 def test_lora_copy():
     network = lora(net())
     twin = copy.deepcopy(network)
@@ -248,7 +246,7 @@ def test_lora_copy():
     assert not torch.equal(twin(x()), network(x()))
 
 
-@needs_lora
+@pytest.mark.lora
 def test_mup_has_no_rates_for_lora():
     with pytest.raises(ValueError, match=r"adapters \(LoRA\)$"):
         MuP().lr_scales(lora(net()), torch.optim.Adam)

@@ -47,7 +47,7 @@ def test_the_same_seed_gives_the_same_start_and_another_another(module_of):
     assert digests[0] == digests[1] != digests[2]
 
 
-@pytest.mark.slow  # needs peft, which `make test-slow` installs
+@pytest.mark.lora
 def test_adapters_are_drawn_from_the_init_stream(in_process, tmp_path):
     hashes = []
     for folder, seeds in (("a", ()), ("b", ("seeds.noise=5",)), ("c", ("seeds.init=5",))):
@@ -83,7 +83,7 @@ def test_only_the_head_is_trained(in_process, tmp_path, module_of):
     assert changed == {"output.weight", "output.bias"}
 
 
-@pytest.mark.slow  # needs peft, which `make test-slow` installs
+@pytest.mark.lora
 def test_eval_reads_a_checkpoint_with_adapters(in_process, tmp_path):
     ran = in_process(tmp_path, "finetune=lora", "trainer.max_epochs=1", "study=s")
     result = ran.one()

@@ -46,7 +46,8 @@ def blocks():
                 name = f"{title} {number}" if page == "README.md" else f"{page}: {title} {number}"
                 if name in ELSEWHERE:
                     continue
-                marks = () if name in FAST else (pytest.mark.slow,)
+                kind = pytest.mark.lora if "finetune=lora" in block else pytest.mark.slow
+                marks = () if name in FAST else (kind,)
                 yield pytest.param(body, block.splitlines(), id=name, marks=marks)
 
 
@@ -68,10 +69,22 @@ def shortened(command: str) -> str:
 @pytest.fixture
 def bash(tmp_path):
     """`bash(command)`: the finished process, in a copy of the project."""
+    return bash_in(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """The folder of the study that the README begins with, trained once."""
+    here = tmp_path_factory.mktemp("first")
+    process = bash_in(here)(shortened(FIRST))
+    assert process.returncode == 0, process.stderr
+    return here / "logs" / "first"
+
+
+def bash_in(here):
     for folder in ("src", "configs", "tests", "docs"):
-        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+        shutil.copytree(ROOT / folder, here / folder, symlinks=True)
+    shutil.copy(ROOT / "pyproject.toml", here)
     ours = ("THETA0_", "HYDRA_", "SLURM_", "TORCHELASTIC_", "WANDB_", "WORLD_SIZE", "PYTHONPATH")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -82,7 +95,7 @@ def bash(tmp_path):
     def bash(command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["bash", "-c", command],
-            cwd=tmp_path,
+            cwd=here,
             env=environment,
             capture_output=True,
             text=True,
@@ -93,13 +106,13 @@ def bash(tmp_path):
 
 
 @pytest.mark.parametrize(("section", "commands"), blocks())
-def test_commands(section, commands, bash, tmp_path):
+def test_commands(section, commands, bash, tmp_path, request):
     if any(re.search(r"data=mnist\b", c) for c in commands) and "THETA0_DATA" not in os.environ:
         pytest.skip("needs THETA0_DATA")
     for path, content in files(section).items():
         (tmp_path / path).write_text(content)
     if any("logs/first" in command for command in commands):
-        commands = [FIRST, *commands]
+        shutil.copytree(request.getfixturevalue("first"), tmp_path / "logs" / "first")
     for command in commands:
         if target := re.fullmatch(r"make ([a-z-]+)", command):
             assert re.search(rf"^{target[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
