@@ -18,8 +18,8 @@ LARGEST = 64 * MEGABYTE
 LARGEST_YAML = 4 * MEGABYTE
 """Reading it takes about a second a megabyte."""
 
-OTHERS = "wandb"
-"""A folder in which W&B itself keeps links; nothing but their names is read."""
+OTHERS = ("wandb", ".submitit")
+"""Folders in which W&B and submitit keep links of their own; no file that was there is read."""
 
 
 def open_plain(path: Path) -> BinaryIO:
@@ -91,5 +91,5 @@ def _entries(folder: Path, deep: bool) -> Iterator["os.DirEntry[str]"]:
         for entry in entries:
             if not entry.is_dir(follow_symlinks=False):
                 yield entry
-            elif deep and entry.name != OTHERS:
+            elif deep and entry.name not in OTHERS:
                 waiting.append(entry.path)
