@@ -4,15 +4,13 @@ A package named torch that notes its import and exits with 97 stands before the 
 answers here with another exit code has answered without torch.
 """
 
-import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from conftest import clean_environment
+from fork_server import fork_server
 from hydra.errors import (
     ConfigCompositionException,
     HydraException,
@@ -33,58 +31,26 @@ ADAMW = COMPONENTS["optimizer"]["torch.optim.AdamW"].schema.model_fields
 SETTINGS = {field.alias or name for name, field in ADAMW.items()}
 
 
-SERVER = """
-import json, os, runpy, sys, traceback
-import hydra, theta0.cli, theta0.config, theta0.identity, theta0.sweep.callback
-
-for line in sys.stdin:
-    here, environment, words = json.loads(line)
-    if pid := os.fork():
-        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
-        continue
-    os.chdir(here)
-    os.environ.clear()
-    os.environ.update(environment)
-    for number, name in (1, "../out"), (2, "../err"):
-        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-    sys.argv, code = words, 0
-    try:
-        runpy.run_path(words[0], run_name="__main__")
-    except SystemExit as end:
-        code = end.code or 0
-    except BaseException:
-        traceback.print_exc()
-        code = 1
-    sys.stdout.flush()
-    os._exit(code)
-"""
-"""Does programs in copies of itself, which have imported what a start imports before torch."""
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """A running SERVER, and the file that tells that torch was imported."""
+    """A server that has imported what a start imports, and the file that tells of torch."""
     fake = tmp_path_factory.mktemp("fake")
     (fake / "torch").mkdir()
     (fake / "torch" / "__init__.py").write_text(
         f"import os\nopen({str(fake / 'imported')!r}, 'w').close()\n"
         f"os._exit({TORCH_WAS_IMPORTED})\n"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", SERVER],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(fake), str(ROOT / "src")])},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        yield process, fake / "imported"
+    path = os.pathsep.join([str(fake), str(ROOT / "src")])
+    imports = "import hydra, theta0.cli, theta0.config, theta0.identity, theta0.sweep.callback"
+    with fork_server(fake, imports, os.environ | {"PYTHONPATH": path}) as server:
+        yield server, fake / "imported"
 
 
 @pytest.fixture
 def train(server, tmp_path):
     """`train("seed=1", ...)`: what the program did in the empty folder `tmp_path/here`: returncode,
     stdout, stderr, whether torch was `imported`, and what it left behind as `made`."""
-    process, imported = server
+    run, imported = server
     here = tmp_path / "here"
     here.mkdir()
 
@@ -92,12 +58,11 @@ def train(server, tmp_path):
         imported.unlink(missing_ok=True)
         before = set(here.rglob("*"))
         words = [str(ROOT / "src" / "train.py"), *arguments]
-        job = [str(here), clean_environment() | environment, words]
-        print(json.dumps(job), file=process.stdin, flush=True)
+        done = run(here, words, clean_environment() | environment)
         return SimpleNamespace(
-            returncode=int(process.stdout.readline()),
-            stdout=(tmp_path / "out").read_text(),
-            stderr=(tmp_path / "err").read_text(),
+            returncode=done.returncode,
+            stdout=done.stdout,
+            stderr=done.stderr,
             imported=imported.exists(),
             made=sorted(p.relative_to(here) for p in set(here.rglob("*")) - before),
         )

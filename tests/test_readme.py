@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fork_server import fork_server
 
 from theta0.diagnostics.record import COLUMNS
 
@@ -56,6 +57,19 @@ def files(body: str) -> dict[str, str]:
     return dict(re.findall(r"^`([\w/.]+)`:\n\n```\w+\n(.*?)^```$", body, re.MULTILINE | re.DOTALL))
 
 
+def environment() -> dict[str, str]:
+    ours = ("THETA0_", "HYDRA_", "SLURM_", "TORCHELASTIC_", "WANDB_", "WORLD_SIZE", "PYTHONPATH")
+    found = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+    found["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    found["WANDB_MODE"] = "offline"
+    if data := os.environ.get("THETA0_DATA"):
+        found["THETA0_DATA"] = str(Path(data).resolve())
+    return found
+
+
+ENVIRONMENT = environment()
+
+
 def shortened(command: str) -> str:
     if "src/train.py" not in command or re.search(r"--help|--cfg", command):
         return command
@@ -66,41 +80,49 @@ def shortened(command: str) -> str:
     return command
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    imports = "import hydra, lightning, matplotlib.figure, pandas, torch, torchmetrics, wandb"
+    with fork_server(tmp_path_factory.mktemp("server"), imports, ENVIRONMENT) as server:
+        yield server
+
+
 @pytest.fixture
-def bash(tmp_path):
+def bash(tmp_path, server):
     """`bash(command)`: the finished process, in a copy of the project."""
-    return bash_in(tmp_path)
+    return bash_in(tmp_path, server)
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory):
+def first(tmp_path_factory, server):
     """The folder of the study that the README begins with, trained once."""
     here = tmp_path_factory.mktemp("first")
-    process = bash_in(here)(shortened(FIRST))
+    process = bash_in(here, server)(shortened(FIRST))
     assert process.returncode == 0, process.stderr
     return here / "logs" / "first"
 
 
-def bash_in(here):
+def bash_in(here, server):
+    """bash reads each command; a program of src/ is run by the server, in bash's words."""
     for folder in ("src", "configs", "tests", "docs"):
         shutil.copytree(ROOT / folder, here / folder, symlinks=True)
     shutil.copy(ROOT / "pyproject.toml", here)
-    ours = ("THETA0_", "HYDRA_", "SLURM_", "TORCHELASTIC_", "WANDB_", "WORLD_SIZE", "PYTHONPATH")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment["WANDB_MODE"] = "offline"
-    if data := os.environ.get("THETA0_DATA"):
-        environment["THETA0_DATA"] = str(Path(data).resolve())
 
     def bash(command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["bash", "-c", command],
-            cwd=here,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        def run(text):
+            return subprocess.run(
+                ["bash", "-c", text],
+                cwd=here,
+                env=ENVIRONMENT,
+                capture_output=True,
+                text=True,
+                timeout=300,
+            )
+
+        if not re.match(r"python src/\w+\.py( [^|;&<>]*)?$", command):
+            return run(command)
+        words = run(f"printf '%s\\0' {command.removeprefix('python ')}").stdout.split("\0")[:-1]
+        return server(here, words, ENVIRONMENT)
 
     return bash
 
