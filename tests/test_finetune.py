@@ -252,7 +252,7 @@ def test_mup_has_no_rates_for_lora():
         MuP().lr_scales(lora(net()), torch.optim.Adam)
 
 
-@pytest.mark.slow
+@pytest.mark.lora
 def test_peft_is_imported_late_quietly_and_draws_nothing():
     code = """
 import sys, torch
