@@ -118,7 +118,14 @@ def test_it_is_refused_in_one_line(base, words, settings, line):
         ("", {"test": False, "trainer.limit_test_batches": 0.5}),
         ("", {"init.bias": "constant", "init.bias_value": -0.1}),
         ("", {"rendezvous": "[::1]:29500"}),
-        ("", {"metrics.acc.average": "none", "objective.metric": "val/loss"}),
+        (
+            "",
+            {
+                "metrics.acc.average": "none",
+                "objective.metric": "val/loss",
+                "callbacks.checkpoint.monitor": "val/loss",
+            },
+        ),
     ],
 )
 def test_it_is_allowed(base, words, settings):

@@ -147,7 +147,7 @@ def _weights(plain: dict[str, Any]) -> None:
         )
 
 
-@_rule("callbacks", "metrics", "adversary")
+@_rule("callbacks", "metrics", "adversary", "data")
 def _monitored(plain: dict[str, Any]) -> None:
     """Callbacks watch what is measured."""
     for name, node in plain["callbacks"].items():

@@ -85,7 +85,7 @@ def packed(values: pd.Series) -> dict[str, Any]:
     """A column as its `numbers`, or as its `words`, once each, and for each row a `code`."""
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         return {"numbers": _finite(values)}
-    texts = ["" if value is pd.NA else shown(value) for value in values.tolist()]
+    texts = ["" if value is pd.NA or value == "" else shown(value) for value in values.tolist()]
     codes, words = pd.factorize(np.array(texts, dtype=object))
     return {"words": list(words), "codes": codes.tolist()}
 
