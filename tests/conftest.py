@@ -1,6 +1,7 @@
 """Fixtures for the tests of more than one folder."""
 
 import contextlib
+import copy
 import dataclasses
 import functools
 import io
@@ -253,6 +254,15 @@ def family(tmp_path: Path) -> Iterator[Callable[[], list[int]]]:
 
 def no_report() -> contextlib.AbstractContextManager[Any]:
     return mock.patch("theta0.report.make.conclude", lambda *_: ["no report: a test's sweep"])
+
+
+def changed(config: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A copy of a plain configuration with dotted keys set."""
+    config = copy.deepcopy(config)
+    for dotted, value in changes.items():
+        *above, key = dotted.split(".")
+        functools.reduce(lambda node, name: node[name], above, config)[key] = value
+    return config
 
 
 def clean_environment() -> dict[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from theta0.config.folder import configurations
+from theta0.configurations import configurations
 
 ROOT = Path(__file__).parents[1]
 
@@ -41,7 +41,7 @@ sys.path.insert(0, sys.argv[1])
 import hydra
 import theta0
 from theta0.config import check
-from theta0.config.folder import configurations
+from theta0.configurations import configurations
 from theta0.identity import register_resolvers
 
 assert theta0.__file__.startswith(sys.argv[1])

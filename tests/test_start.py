@@ -4,6 +4,7 @@ import csv
 
 import pytest
 import torch
+from conftest import changed
 
 from theta0.checkpoints import read_checkpoint
 from theta0.results import Result
@@ -104,15 +105,3 @@ def test_a_checkpoint_that_is_at_its_end_is_no_run(in_process, tmp_path, first):
         f"ckpt_path={first[0]}: 3 steps are done already, and not one step was trained:"
         " trainer.max_epochs=1, trainer.max_steps=-1, trainer.max_time=null"
     )
-
-
-def changed(config, changes):
-    """A copy with dotted keys set."""
-    config = {k: changed(v, {}) if isinstance(v, dict) else v for k, v in config.items()}
-    for dotted, value in changes.items():
-        node = config
-        *above, key = dotted.split(".")
-        for name in above:
-            node = node[name]
-        node[key] = value
-    return config

@@ -1,12 +1,14 @@
 """Hydra's grid sweep, with every cell checked before the first job starts."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from theta0.identity import register_resolvers
+
+if TYPE_CHECKING:
+    from theta0.sweep.compose import Composer
 
 register_resolvers()  # a worker process of a launcher imports plug-ins, not the entry file
 
@@ -26,9 +28,9 @@ class CheckedSweeper(BasicSweeper):
         from theta0.sweep.replay import commands_to_replay, is_replay
 
         assert self.config is not None and self.hydra_context is not None
-        axes = self._check([*self._parse_config(), *arguments])
+        compose = Composer.of(self.launcher, self.hydra_context.config_loader, self.config)
+        axes = self._check([*self._parse_config(), *arguments], compose)
         if is_replay(axes):
-            compose = Composer(self.hydra_context.config_loader, self.config)
             raise Replay(commands_to_replay(self.config, compose))
         record_command(self.config, multirun=True)
         with ending_in_order(self.hydra_context, self.config, self._jobs):
@@ -41,14 +43,11 @@ class CheckedSweeper(BasicSweeper):
     def validate_batch_is_legal(self, batch: Any) -> None:
         """Hydra would compose each cell in 0.1 s; theta0.sweep.axes has checked them."""
 
-    def _check(self, arguments: list[str]) -> dict[str, list[str]]:
+    def _check(self, arguments: list[str], compose: "Composer") -> dict[str, list[str]]:
         from theta0.errors import ConfigError
         from theta0.sweep.axes import check_axes
-        from theta0.sweep.compose import Composer
 
-        assert self.hydra_context is not None and self.config is not None
-        loader = self.hydra_context.config_loader
-        overrides = OverridesParser.create(config_loader=loader).parse_overrides(arguments)
+        overrides = compose.parser.parse_overrides(arguments)
         # A key's last word counts, and it may list several values: one axis a key.
         axes = {
             override.get_key_element(): [
@@ -59,5 +58,5 @@ class CheckedSweeper(BasicSweeper):
         for override in overrides:
             if not axes[override.get_key_element()]:
                 raise ConfigError(f"{override.input_line}: holds no value")
-        check_axes(Composer(loader, self.config), axes)
+        check_axes(compose, axes)
         return axes

@@ -54,7 +54,7 @@ class OptunaSweeper(Sweeper):
         from theta0.sweep.compose import Composer
 
         check_plugins(self.config.hydra)
-        self.compose = Composer(self.hydra_context.config_loader, self.config)
+        self.compose = Composer.of(self.launcher, self.hydra_context.config_loader, self.config)
         options = Options(**self.options)
         space = read_space(self.compose, arguments, options)
         plain = check_axes(self.compose, space.words())

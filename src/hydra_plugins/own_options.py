@@ -3,15 +3,11 @@
 Those plug-ins register a schema by the name of the option, with which Hydra would merge ours.
 """
 
-from pathlib import Path
-
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-import theta0
-
-CONFIGS = Path(str(theta0.__file__)).parent / "configs" / "hydra"
+from theta0.configurations import configurations
 
 
 class OwnOptions(SearchPathPlugin):
@@ -20,5 +16,5 @@ class OwnOptions(SearchPathPlugin):
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Drop the schemas of other plug-ins for the options that theta0 has a file of."""
         known = ConfigStore.instance().repo.get("hydra", {})
-        for file in CONFIGS.glob("*/*.yaml"):
+        for file in (configurations() / "hydra").glob("*/*.yaml"):
             known.get(file.parent.name, {}).pop(file.name, None)

@@ -67,8 +67,6 @@ def main(task: Callable[[], Any], verbatim: Sequence[str] = ()) -> None:
     register_resolvers()
     start_hydra_faster()
     sys.argv[1:] = [as_typed(_verbatim(word, verbatim)) for word in sys.argv[1:]]
-    if data := os.environ.get("THETA0_DATA"):
-        os.environ["THETA0_DATA"] = os.path.expanduser(data)  # of .env, which no shell has read
     global _wants_traceback
     _wants_traceback = os.environ.get(_FULL_ERROR) == "1"
     os.environ[_FULL_ERROR] = "1"  # else Hydra prints the error itself, in several lines

@@ -25,3 +25,5 @@ def load_environment() -> None:
             )
         elif value is not None:
             os.environ.setdefault(name, value)
+    if data := os.environ.get("THETA0_DATA"):
+        os.environ["THETA0_DATA"] = os.path.expanduser(data)  # no shell has read the file

@@ -22,12 +22,16 @@ OTHERS = ("wandb", ".submitit")
 """Folders in which W&B and submitit keep links of their own; no file that was there is read."""
 
 
+def plainly(path: str, flags: int) -> int:
+    """An opener for `open`, which follows no link and waits for no pipe."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
+
+
 def open_plain(path: Path) -> BinaryIO:
     """A regular file, for reading. Raises OSError for a link, a pipe (whose reader waits for ever),
     a device or a folder."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
-        descriptor = os.open(path, flags)
+        descriptor = plainly(str(path), os.O_RDONLY)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise OSError(errno.ELOOP, "is a link, which is not followed", str(path)) from None

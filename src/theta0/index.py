@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from theta0.files import open_plain, plainly
 from theta0.identity import run_overrides
 from theta0.names import is_plain_name
 from theta0.results import INDEX, Result
@@ -91,7 +92,7 @@ class Index:
     def _catch_up(self) -> None:
         """Read the lines that have been appended since."""
         try:
-            with open(self.study / INDEX, "rb", opener=_plainly) as file:
+            with open_plain(self.study / INDEX) as file:
                 found = os.fstat(file.fileno())
                 if found.st_ino != self._inode or found.st_size < self._read:
                     self._clear()
@@ -127,7 +128,7 @@ class Index:
         """In one write, which local file systems do not mix with another process's."""
         if entries:
             text = "".join("\t".join(entry) + "\n" for entry in entries)
-            with open(self.study / INDEX, "ab", buffering=0, opener=_plainly) as file:
+            with open(self.study / INDEX, "ab", buffering=0, opener=plainly) as file:
                 file.write(text.encode())
 
 
@@ -159,11 +160,6 @@ def stamp_of(path: Path) -> str:
     """
     found = path.stat()
     return f"{found.st_mtime_ns}.{found.st_size}.{found.st_ino}"
-
-
-def _plainly(path: str, flags: int) -> int:
-    """An opener that follows no link and waits for no pipe: the study may be a stranger's."""
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
 
 
 def _names(study: Path) -> list[str]:

@@ -11,7 +11,8 @@ import torch
 from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 
 from theta0 import ancestors
-from theta0.config import check_trainer
+from theta0.config import check_trainer, processes_of
+from theta0.config.processes import no_rendezvous, world_size
 
 RENDEZVOUS = 120.0
 """Seconds that the processes of a run wait for each other at the start; torch would wait 30 minutes
@@ -36,19 +37,11 @@ def slurm() -> list[SLURMEnvironment]:
     return [SLURMEnvironment(auto_requeue=False)] if alone else []
 
 
-def world_size() -> int:
-    return int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_NTASKS", "1")))
-
-
 def local_processes(trainer: dict[str, Any]) -> int:
     """How many processes the run wants on this machine: one a device."""
-    devices = trainer["devices"]
-    if isinstance(devices, list):
-        return len(devices)
-    if devices not in ("auto", -1):
-        return int(devices)
-    wants_gpu = trainer["accelerator"] in ("gpu", "cuda", "auto")
-    return max(1, torch.cuda.device_count()) if wants_gpu else 1
+    if trainer["devices"] in ("auto", -1) and trainer["accelerator"] in ("gpu", "cuda", "auto"):
+        return max(1, torch.cuda.device_count())
+    return processes_of(trainer)
 
 
 def meet() -> None:
@@ -88,10 +81,7 @@ def torchrun(folder: Path, config: dict[str, Any], processes: int, show: bool) -
     if nodes == 1:
         command += ["--standalone"]
     elif config["rendezvous"] is None:
-        raise ValueError(
-            f"trainer.num_nodes={nodes}: tell every node where to meet: rendezvous=HOST:PORT, "
-            "or start the command by torchrun or srun"
-        )
+        raise ValueError(no_rendezvous(nodes))
     else:
         command += [f"--nnodes={nodes}", "--rdzv-backend=c10d"]
         command += [f"--rdzv-endpoint={config['rendezvous']}", f"--rdzv-id={folder.name}"]

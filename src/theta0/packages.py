@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from theta0.files import read_plain
+
 FOLDER = "environments"
 """In a study's folder."""
 
@@ -76,11 +78,8 @@ def restored(environment: dict[str, Any], run: Path) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, str]:
     """One dictionary for all runs of a study. Raises OSError, and ValueError for other bytes than
     the name promises."""
-    if not path.is_file():  # a pipe, say, on which one would wait for ever
-        raise FileNotFoundError(path)
-    with open(path, "rb") as file:
-        text = file.read(LARGEST)
-    if hashlib.sha256(text).hexdigest() != path.stem:
+    text = read_plain(path, LARGEST)
+    if hashlib.sha256(text.encode()).hexdigest() != path.stem:
         raise ValueError(f"{path}: is not what its name says")
     packages = json.loads(text)
     if not isinstance(packages, dict) or not all(isinstance(v, str) for v in packages.values()):

@@ -14,25 +14,9 @@ from theta0.errors import ConfigError, first_line, shown
 from theta0.files import read_plain, read_yaml, refuse_links
 from theta0.results import Result
 
-OTHERS = {
-    "callbacks": {"lightning.pytorch.callbacks.LearningRateMonitor"},
-    "metrics": {
-        "torchmetrics.MeanAbsoluteError",
-        "torchmetrics.MeanSquaredError",
-        "torchmetrics.R2Score",
-        "torchmetrics.classification.MulticlassAccuracy",
-    },
-    "augmentation.transform": {
-        "torchvision.transforms.v2.RandomCrop",
-        "torchvision.transforms.v2.RandomErasing",
-        "torchvision.transforms.v2.RandomHorizontalFlip",
-    },
-}
-"""What the shipped configurations name beside the components of theta0.config, by place."""
-
 SHIPPED: dict[str, frozenset[str]] = {
-    place: frozenset({*COMPONENTS.get(place, ()), *OTHERS.get(place, ())})
-    for place in (*COMPONENTS, *OTHERS)
+    place: frozenset(components)
+    for place, components in COMPONENTS.items()
     if not place.startswith("hydra.")  # launchers and sweepers are no part of a run
 }
 """The exact names that may be built, by the place where they may stand; see `place_of`. (Below a
@@ -174,13 +158,13 @@ def own_targets(words: Sequence[str]) -> list[str]:
 _NAMED_TARGET = re.compile(r"_target_['\"]?\s*[=:]\s*['\"]?([\w.]+)")
 
 
-def texts(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """(dotted key, text) of every text in containers of containers."""
+def texts(node: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """(keys, text) of every text in containers of containers."""
     if isinstance(node, dict):
-        for name, value in node.items():
-            yield from texts(value, f"{key}.{name}" if key else str(name))
+        for key, value in node.items():
+            yield from texts(value, (*above, str(key)))
     elif isinstance(node, list):
         for index, value in enumerate(node):
-            yield from texts(value, f"{key}.{index}")
+            yield from texts(value, (*above, str(index)))
     elif isinstance(node, str):
-        yield key, node
+        yield above, node

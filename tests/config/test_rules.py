@@ -4,6 +4,7 @@ import copy
 import re
 
 import pytest
+from conftest import changed
 
 from theta0.config import RULES, check_plain
 from theta0.config.rules import MUP_OPTIMIZERS
@@ -24,16 +25,6 @@ def base(compose):
         return copy.deepcopy(composed[words])
 
     return base
-
-
-def changed(plain, settings):
-    for setting, value in settings.items():
-        *path, key = setting.split(".")
-        node = plain
-        for part in path:
-            node = node[part]
-        node[key] = value
-    return plain
 
 
 ENDLESS = {"trainer.max_epochs": None}

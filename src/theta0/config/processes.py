@@ -51,11 +51,8 @@ def check_processes(plain: Mapping[str, Any], launcher: Mapping[str, Any] | None
     if launcher is not None and launcher["_target_"] == RAY:
         _check_ray(launcher, trainer, plain["threads"])
     nodes = trainer.get("num_nodes", 1)
-    if nodes > 1 and plain["rendezvous"] is None and not _started_together():
-        raise ConfigError(
-            f"trainer.num_nodes={nodes}: tell every node where to meet: rendezvous=HOST:PORT, "
-            "or start the command by torchrun or srun"
-        )
+    if nodes > 1 and plain["rendezvous"] is None and world_size() == 1:
+        raise ConfigError(no_rendezvous(nodes))
 
 
 def check_trainer(trainer: Mapping[str, Any]) -> None:
@@ -117,6 +114,14 @@ def _gpus(trainer: Mapping[str, Any]) -> int:
     return 0 if trainer.get("accelerator") == "cpu" else len(gpus.visible())
 
 
-def _started_together() -> bool:
-    """Whether torchrun or SLURM started this process as one of several."""
-    return int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_NTASKS", "1"))) > 1
+def world_size() -> int:
+    """How many processes torchrun or SLURM has started for the run, on all nodes."""
+    return int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_NTASKS", "1")))
+
+
+def no_rendezvous(nodes: int) -> str:
+    """The line for nodes that do not know where to meet."""
+    return (
+        f"trainer.num_nodes={nodes}: tell every node where to meet: rendezvous=HOST:PORT, "
+        "or start the command by torchrun or srun"
+    )

@@ -272,23 +272,22 @@ def _nesterov(plain: dict[str, Any]) -> None:
 
 @_rule("ckpt_path")
 def _checkpoint(plain: dict[str, Any]) -> None:
-    if (path := plain["ckpt_path"]) is not None:
-        _require_checkpoint("ckpt_path", path)
+    if (path := plain["ckpt_path"]) is None:
+        return
+    _require_file("ckpt_path", path)
+    if not zipfile.is_zipfile(path):  # as torch writes them, with a directory at the end
+        raise ConfigError(f"ckpt_path={path}: not a checkpoint, or a truncated one")
 
 
 @_rule("init._target_", "init.path")
 def _pretrained(plain: dict[str, Any]) -> None:
     if plain["init"]["_target_"] == "theta0.init.Pretrained":
-        path = plain["init"]["path"]
-        if not Path(path).is_file():
-            raise ConfigError(f"init.path={path}: no such file")
+        _require_file("init.path", plain["init"]["path"])
 
 
-def _require_checkpoint(key: str, path: str) -> None:
+def _require_file(key: str, path: str) -> None:
     if not Path(path).is_file():
         raise ConfigError(f"{key}={path}: no such file")
-    if not zipfile.is_zipfile(path):  # as torch writes them, with a directory at the end
-        raise ConfigError(f"{key}={path}: not a checkpoint, or a truncated one")
 
 
 @_rule("init._target_", "init.bias", "init.bias_value")

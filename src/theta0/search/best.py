@@ -85,7 +85,8 @@ def _refuse_foreign(result: Result) -> None:
         named = re.fullmatch(r"[a-z]\w*(/\w+)*(@\w+(\.\w+)*)?", group) and "hydra" not in group
         if not named or not all(map(is_option_name, options.split("+"))):
             raise ConfigError(f"choices: {shown(group)}={shown(options)} names no option")
-    for key, text in texts(result.config):
+    for keys, text in texts(result.config):
+        key = ".".join(keys)
         if "${" in text or "${" in key:
             raise ConfigError(f"config.{shown(key)}={shown(text)} would be resolved")
     if not isinstance(config_value(result.config, "paths.log_dir"), str):

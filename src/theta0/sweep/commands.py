@@ -30,11 +30,12 @@ class Command(BaseModel):
 def record_command(config: DictConfig, multirun: bool) -> None:
     """Append an entry to the study's commands.yaml; what is there already is never rewritten.
 
-    Raises ConfigError for links in the study, or in the folder of the run: see `refuse_links`.
+    Raises ConfigError for links in the study, or in the folder of the run: see `refuse_links`. (A
+    sweep has looked at the whole study before: `theta0.sweep.callback`.)
     """
     study = Path(config.hydra.sweep.dir)
-    refuse_links(study, deep=multirun)
     if not multirun:
+        refuse_links(study, deep=False)
         refuse_links(Path(config.hydra.run.dir))
     study.mkdir(parents=True, exist_ok=True)
     command = Command(

@@ -3,6 +3,7 @@
 import functools
 import pickle
 from collections.abc import Iterable
+from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.config_loader import ConfigLoader
@@ -46,6 +47,13 @@ class Composer:
                 task, **hydra.job.config.override_dirname
             )
         return config
+
+    @classmethod
+    def of(cls, launcher: Any, loader: ConfigLoader, config: DictConfig) -> "Composer":
+        """The launcher's, so that a sweep's jobs are composed once to be checked and to be done;
+        a new one beside a launcher of Hydra's own, which has none."""
+        sweep = getattr(launcher, "sweep", None)
+        return cls(loader, config) if sweep is None else sweep.compose
 
     def _chosen(self, choices: tuple[str, ...]) -> bytes:
         return pickle.dumps(self.loader.load_sweep_config(self.config, list(choices)))

@@ -11,7 +11,7 @@ from theta0.config import COMPONENTS
 from theta0.errors import ConfigError, shown
 from theta0.names import is_option_name
 from theta0.sweep.compose import Composer
-from theta0.trust import refuse_strange
+from theta0.trust import refuse_strange, texts
 
 PLACES = ("paths", "logger", "data.source.root")
 """Nodes of a configuration that say where files are written, and what is sent where."""
@@ -99,7 +99,7 @@ def _refuse_composed(words: dict[str, str], choices: set[str], compose: Composer
     )
     assert isinstance(composed, dict) and isinstance(usual, dict)
     _refuse_hydra(composed.pop("hydra"), usual.pop("hydra"))
-    for keys, text in _texts(composed):
+    for keys, text in texts(composed):
         if "${" in text and _at(usual, keys) != text:
             raise ConfigError(f"{'.'.join(keys)}={shown(text)}, which {CODE}")
     refuse_strange(composed, of="its command")
@@ -132,18 +132,6 @@ WITHOUT_OPTIONS = (
     "hydra_plugins.serial_launcher.SerialLauncher",
 )
 """Launchers and a sweeper that have no options, which theta0.config would check."""
-
-
-def _texts(node: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    """(keys, text) of every text in containers of containers."""
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield from _texts(value, (*above, str(key)))
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            yield from _texts(value, (*above, str(index)))
-    elif isinstance(node, str):
-        yield above, node
 
 
 def _at(node: Any, keys: tuple[str, ...]) -> Any:
