@@ -18,6 +18,7 @@ pytest.importorskip("submitit")
 TINY = ("data=digits", "trainer=cpu", "logger=none", "model.widths=[16]", "study=s")
 SLURM = ("-m", "hydra/launcher=submitit_slurm")
 LOCAL = ("-m", "hydra/launcher=submitit_local")
+USR2 = f"+callbacks.kill.number={int(signal.SIGUSR2)}"
 
 
 @pytest.fixture
@@ -79,17 +80,18 @@ def test_lightning_does_not_requeue(monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_requeued_job_goes_on(start, wait, in_process, tmp_path, slurm, trained, outcomes):
+def test_a_requeued_job_goes_on(
+    start, wait, in_process, tmp_path, slurm, killer, monkeypatch, outcomes
+):
     """SLURM takes its node away; the run ends as one that was never disturbed."""
-    words = (*TINY, "trainer.max_epochs=40", "checkpoint.every_n_seconds=1", "seed=0,1")
+    monkeypatch.syspath_prepend(killer["PYTHONPATH"])
+    kill = ("+callbacks.kill={_target_: killer.Kill, marker: once}", USR2)
+    words = (*TINY, "trainer.max_epochs=2", *kill, "+callbacks.kill.at=33,999")
     options = (
         "hydra.launcher.partition=gpu", "hydra.launcher.mem=8GB",
         "hydra.launcher.additional_parameters={mail-type: FAIL}",
     )  # fmt: skip
-    process = start(tmp_path, *SLURM, *words, *options, env=slurm)
-    trained(tmp_path, 2)
-    told(slurm, "scancel", "--signal=USR2", "100_0")
-    ran = wait(tmp_path, process)
+    ran = wait(tmp_path, start(tmp_path, *SLURM, *words, *options, env=slurm | killer))
     assert ran.code == 0, ran.out + ran.err
     assert ran.out.startswith("submitted: 100_0 to 100_1; ")
     assert "2 new\n" in ran.out
@@ -102,22 +104,22 @@ def test_a_requeued_job_goes_on(start, wait, in_process, tmp_path, slurm, traine
         "array=0-1%2", "cpus-per-task=1", "mem=8GB", "partition=gpu", "time=60",
         "signal=USR2@120", "mail-type=FAIL", "job-name=theta0",
     }  # fmt: skip
+    (tmp_path / "basic").mkdir()
+    (tmp_path / "basic" / "once").touch()
     basic = in_process(tmp_path / "basic", "-m", *words)
     assert outcomes(ran) == outcomes(basic)
 
 
 @pytest.mark.slow
-def test_a_job_that_is_lost_is_listed_and_the_others_end(start, wait, tmp_path, slurm, trained):
-    words = (*TINY, "trainer.max_epochs=40", "seed=0,1")
-    process = start(tmp_path, *SLURM, *words, env=slurm)
-    trained(tmp_path, 2)
-    told(slurm, "scancel", "--signal=KILL", "100_0")
-    ran = wait(tmp_path, process)
+def test_a_job_that_is_lost_is_listed_and_the_others_end(start, wait, tmp_path, slurm, killer):
+    kill = f"+callbacks.kill={{_target_: killer.Kill, marker: {tmp_path}/once}}"
+    words = (*TINY, "trainer.max_epochs=2", kill, "+callbacks.kill.at=33,999")
+    ran = wait(tmp_path, start(tmp_path, *SLURM, *words, env=slurm | killer))
     assert ran.code == 1
-    first, second = ran.results("s")
-    assert (first.status, second.status) == ("interrupted", "done")
-    assert f"unfinished: {first.run}: job 100_0 left no result (FAILED): " in ran.out
-    again = wait(tmp_path, start(tmp_path, *SLURM, *words, env=slurm))
+    lost, other = sorted(ran.results("s"), key=lambda r: r.config["callbacks"]["kill"]["at"])
+    assert (lost.status, other.status) == ("interrupted", "done")
+    assert f"unfinished: {lost.run}: job 100_0 left no result (FAILED): " in ran.out
+    again = wait(tmp_path, start(tmp_path, *SLURM, *words, env=slurm | killer))
     assert again.code == 0
     assert "1 done, 1 continued\n" in again.out
 
@@ -151,18 +153,17 @@ def test_a_sweep_that_is_told_to_stop(start, wait, tmp_path, slurm, trained, sta
 
 @pytest.mark.slow
 def test_the_local_stand_in_starts_a_run_again_too(
-    start, wait, in_process, tmp_path, trained, outcomes
+    start, wait, in_process, tmp_path, killer, monkeypatch, outcomes
 ):
-    words = (*TINY, "trainer.max_epochs=40", "checkpoint.every_n_seconds=1", "seed=0,1")
-    process = start(tmp_path, *LOCAL, *words)
-    trained(tmp_path, 2)
-    controller = next((tmp_path / "logs" / "s" / ".submitit").glob("*/[0-9]*")).name
-    listed = subprocess.run(["pgrep", "-P", controller], capture_output=True, text=True, check=True)
-    os.kill(int(listed.stdout), signal.SIGUSR2)
-    ran = wait(tmp_path, process)
+    monkeypatch.syspath_prepend(killer["PYTHONPATH"])
+    kill = ("+callbacks.kill={_target_: killer.Kill, marker: once}", USR2)
+    words = (*TINY, "trainer.max_epochs=2", *kill, "+callbacks.kill.at=33,999")
+    ran = wait(tmp_path, start(tmp_path, *LOCAL, *words, env=killer))
     assert ran.code == 0, ran.out + ran.err
     logs = [(ran.folder(result) / "run.log").read_text() for result in ran.results("s")]
     assert sorted(log.count("  continued\n") for log in logs) == [0, 1]
+    (tmp_path / "basic").mkdir()
+    (tmp_path / "basic" / "once").touch()
     assert outcomes(ran) == outcomes(in_process(tmp_path / "basic", "-m", *words))
 
 
